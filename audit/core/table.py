@@ -1,0 +1,97 @@
+"""Frozen, columnar tables: the one shape in which annotations, predictions and findings travel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar, Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+ObjectArray = NDArray[np.object_]
+Index = Union[slice, IntArray, BoolArray, NDArray[np.intp]]
+T = TypeVar("T", bound="Table")
+
+
+def column(dtype: Any, default: Any = None, *, width: int | None = None, required: bool = False) -> Any:
+    """Declare a column: its dtype, the value of rows that give none, and its width if it is 2-D."""
+    metadata = {"dtype": np.dtype(dtype), "default": default, "width": width, "required": required}
+    return field(default=None, metadata=metadata)
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Columns of one length, converted and checked when built, never written to afterwards.
+
+    Columns left out are filled with their default. Indexing with a boolean array, integers or a
+    slice gives a new table; absent rows are an empty table, never ``None``.
+    Raises ``ValueError`` when a required column is missing or lengths or widths differ.
+    """
+
+    def __post_init__(self) -> None:
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        lengths = {name: len(value) for name, value in given.items() if value is not None}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"{type(self).__name__}: columns differ in length: {lengths}")
+        n = next(iter(lengths.values()), 0)
+        for f in fields(self):
+            object.__setattr__(self, f.name, _build(type(self).__name__, f, given[f.name], n))
+
+    def __len__(self) -> int:
+        return len(getattr(self, fields(self)[0].name))
+
+    def __getitem__(self: T, index: Index) -> T:
+        return type(self)(**{name: values[index] for name, values in self.columns().items()})
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """The columns by name, in the order they are declared."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def replace(self: T, **changed: Any) -> T:
+        """A new table with some columns exchanged."""
+        return type(self)(**{**self.columns(), **changed})
+
+    @classmethod
+    def concat(cls: type[T], parts: Iterable[T]) -> T:
+        """All rows of all parts, in order. No parts give an empty table."""
+        tables = list(parts)
+        if not tables:
+            return cls()
+        if len(tables) == 1:
+            return tables[0]
+        return cls(**{f.name: np.concatenate([getattr(t, f.name) for t in tables]) for f in fields(cls)})
+
+
+def objects(values: Iterable[Any]) -> ObjectArray:
+    """A 1-D object array holding the values as they are (numpy would unpack equal-length sequences)."""
+    items = list(values)
+    array = np.empty(len(items), dtype=object)
+    array[:] = items if not any(isinstance(v, (list, tuple, np.ndarray)) for v in items) else None
+    if len(items) and any(isinstance(v, (list, tuple, np.ndarray)) for v in items):
+        for i, value in enumerate(items):
+            array[i] = value
+    return array
+
+
+def _build(owner: str, f: Any, value: Any, n: int) -> NDArray[Any]:
+    meta: Mapping[str, Any] = f.metadata
+    shape = (n,) if meta["width"] is None else (n, meta["width"])
+    if value is None:
+        if meta["required"] and n:
+            raise ValueError(f"{owner}: column '{f.name}' is required")
+        array = np.full(shape, meta["default"], dtype=meta["dtype"])
+    elif meta["dtype"] == object:
+        array = value if isinstance(value, np.ndarray) and value.dtype == object else objects(value)
+    else:
+        array = np.asarray(value, dtype=meta["dtype"])
+        if n == 0:
+            array = array.reshape(shape)
+    if array.shape != shape:
+        raise ValueError(f"{owner}: column '{f.name}' has shape {array.shape}, expected {shape}")
+    array = array.view()
+    array.flags.writeable = False
+    return array

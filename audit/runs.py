@@ -1,0 +1,239 @@
+"""The run folder: everything an audit knew and found, in files that pandas and DuckDB read.
+
+``manifest.json`` plus Parquet tables of frames, annotations, predictions and findings, and
+``decisions.jsonl``, which an audit never touches. Every file appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from audit.core.annotations import Annotations, Frames, Job, Predictions, Problem, ShapeType, Snapshot
+from audit.core.findings import Findings, FindingType
+from audit.core.table import Table, objects
+from audit.errors import ServiceError, UsageError
+
+FORMAT_VERSION = 1
+BOX = ("x1", "y1", "x2", "y2")
+POINTS = pa.list_(pa.list_(pa.float64()))  # rings, each flat: x, y, x, y ...
+
+
+@contextmanager
+def atomic(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
+    """A file that replaces ``path`` only once it is complete and on disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, mode, **({} if "b" in mode else {"encoding": "utf-8"})) as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except OSError as error:
+        Path(name).unlink(missing_ok=True)
+        raise ServiceError(f"cannot write {path}: {error.strerror or error}") from error
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    current = os.umask(0o022)
+    os.umask(current)
+    return current
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run. ``manifest`` is read when opened; tables are read when asked for."""
+
+    path: Path
+    manifest: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """Raises UsageError if there is no finished run of a format this version knows."""
+        try:
+            manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UsageError(f"{path} is not a run: it has no manifest.json. Make one with 'cvat-audit run'.") from None
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{path}/manifest.json cannot be read: {error}") from None
+        version = manifest.get("format_version")
+        if version != FORMAT_VERSION:
+            raise UsageError(f"{path}: run format {version}, this program reads {FORMAT_VERSION}. Run the audit again.")
+        return cls(path, manifest)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(self.manifest["labels"])
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the models; ``Predictions.model`` indexes them."""
+        return tuple(m["name"] for m in self.manifest["models"])
+
+    def snapshot(self) -> Snapshot:
+        """What the source held when the audit read it."""
+        m = self.manifest
+        return Snapshot(
+            source=m["source"],
+            labels=self.labels,
+            frames=self.frames(),
+            annotations=self.annotations(),
+            jobs=tuple(Job(**j) for j in m["jobs"]),
+            read_at=m["read_at"],
+            link=m["link"],
+            problems=tuple(Problem(**p) for p in m["problems"]),
+            notes=tuple(m["notes"]),
+        )
+
+    def frames(self) -> Frames:
+        return self._read("frames", Frames)
+
+    def annotations(self) -> Annotations:
+        return self._read("annotations", Annotations)
+
+    def findings(self) -> Findings:
+        """Ranked, highest score first."""
+        return self._read("findings", Findings)
+
+    def predictions(self, start: int = 0, stop: int | None = None) -> Predictions:
+        """Those of frame rows ``start`` to ``stop`` (half-open); rows keep the order of the file."""
+        return read_predictions(self.path / "predictions.parquet", self.labels, start, stop)
+
+    def predictions_at(self, rows: np.ndarray) -> Predictions:
+        """The predictions at these rows of the file, as ``Findings.prediction`` names them; -1 not allowed."""
+        table = ds.dataset(self.path / "predictions.parquet").take(pa.array(rows, pa.int64()))
+        return from_arrow(table, Predictions, self.labels)
+
+    def _read(self, name: str, kind: type[Any]) -> Any:
+        return from_arrow(pq.read_table(self.path / f"{name}.parquet"), kind, self.labels)
+
+
+def read_predictions(path: Path, labels: tuple[str, ...], start: int, stop: int | None) -> Predictions:
+    """Rows of a predictions file whose frame is in [start, stop); only the row groups needed are read."""
+    condition = pc.field("frame") >= start
+    if stop is not None:
+        condition = condition & (pc.field("frame") < stop)
+    return from_arrow(ds.dataset(path).to_table(filter=condition), Predictions, labels)
+
+
+def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
+    """Written last: a folder with a manifest is a finished run."""
+    with atomic(path / "manifest.json", "w") as stream:
+        json.dump({"format_version": FORMAT_VERSION, **manifest}, stream, indent=2, ensure_ascii=False)
+        stream.write("\n")
+
+
+def describe(snapshot: Snapshot) -> dict[str, Any]:
+    """The parts of a snapshot that stand in the manifest rather than in tables."""
+    return {
+        "source": snapshot.source,
+        "labels": list(snapshot.labels),
+        "jobs": [asdict(j) for j in snapshot.jobs],
+        "read_at": snapshot.read_at,
+        "link": snapshot.link,
+        "problems": [asdict(p) for p in snapshot.problems],
+        "notes": list(snapshot.notes),
+    }
+
+
+def write_table(path: Path, table: Table, labels: tuple[str, ...]) -> None:
+    """One table as one Parquet file."""
+    with table_writer(path, type(table), labels) as write:
+        write(table)
+
+
+@contextmanager
+def table_writer(path: Path, kind: type[Table], labels: tuple[str, ...]) -> Iterator[Callable[[Table], None]]:
+    """Writes a table piece by piece (one row group each), so that it never has to be in memory whole."""
+    schema = to_arrow(kind(), labels).schema
+    with atomic(path) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+        yield lambda part: writer.write_table(to_arrow(part, labels)) if len(part) else None
+
+
+def to_arrow(table: Table, labels: tuple[str, ...]) -> pa.Table:
+    """Codes become words, boxes four columns, rings lists; ``-1`` ids and NaN become null."""
+    names = np.array([*labels, None], dtype=object)
+    columns: dict[str, pa.Array] = {}
+    for name, values in table.columns().items():
+        if name in ("xyxy", "suggested_xyxy"):
+            prefix = name.removesuffix("xyxy")
+            columns |= {prefix + b: pa.array(values[:, i], pa.float64()) for i, b in enumerate(BOX)}
+        elif name in ("label", "suggested_label"):
+            columns[name] = pa.array(names[values], pa.string()).dictionary_encode().cast(DICTIONARY)
+        elif name in ENUMS:
+            words = np.array([e.name.lower() for e in ENUMS[name]], dtype=object)
+            columns[name] = pa.array(words[values], pa.string()).dictionary_encode().cast(DICTIONARY)
+        elif name == "points":
+            columns[name] = pa.array([v if v is None else [np.ravel(r) for r in v] for v in values], POINTS)
+        elif name == "mask":
+            columns[name] = pa.array(values, pa.binary())
+        elif values.dtype == object:
+            columns[name] = pa.array(values, pa.string())
+        elif name in NULLABLE_IDS:
+            columns[name] = pa.array(values, pa.int64(), mask=np.asarray(values) < 0)
+        else:
+            columns[name] = pa.array(values)
+    return pa.table(columns)
+
+
+def from_arrow(table: pa.Table, kind: type[Any], labels: tuple[str, ...]) -> Any:
+    """The inverse of ``to_arrow``."""
+    codes = {name: i for i, name in enumerate(labels)} | {None: -1}
+    columns: dict[str, Any] = {}
+    for name in kind().columns():
+        if name in ("xyxy", "suggested_xyxy"):
+            prefix = name.removesuffix("xyxy")
+            columns[name] = np.column_stack([_numbers(table[prefix + b], np.nan) for b in BOX])
+        elif name in ("label", "suggested_label"):
+            columns[name] = _coded(table[name], codes)
+        elif name in ENUMS:
+            columns[name] = _coded(table[name], {e.name.lower(): int(e) for e in ENUMS[name]})
+        elif name == "points":
+            columns[name] = objects(_rings(v) for v in table[name])
+        elif pa.types.is_binary(table[name].type) or pa.types.is_string(table[name].type):
+            columns[name] = objects(table[name].to_pylist())
+        elif name in NULLABLE_IDS:
+            columns[name] = _numbers(table[name], -1)
+        else:
+            columns[name] = table[name].to_numpy()
+    return kind(**columns)
+
+
+DICTIONARY = pa.dictionary(pa.int32(), pa.string())
+ENUMS: dict[str, Any] = {"shape": ShapeType, "type": FindingType}
+NULLABLE_IDS = {"annotation_id", "annotation", "related", "prediction", "image_id", "task", "job"}
+
+
+def _numbers(values: pa.ChunkedArray, null: float) -> np.ndarray:
+    return np.asarray(values.fill_null(null).to_numpy())
+
+
+def _coded(values: pa.ChunkedArray, codes: dict[Any, int]) -> np.ndarray:
+    encoded = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = pa.concat_arrays(encoded.chunks) if encoded.num_chunks else pa.array([], DICTIONARY)
+    if not pa.types.is_dictionary(encoded.type):
+        encoded = encoded.dictionary_encode()
+    lookup = np.array([*(codes[w] for w in encoded.dictionary.to_pylist()), -1], dtype=np.int64)
+    return lookup[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
+
+
+def _rings(value: Any) -> Any:
+    return None if not value.is_valid else tuple(np.asarray(r.values.to_numpy()).reshape(-1, 2) for r in value.values)
