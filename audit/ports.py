@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Union
+from typing import Protocol
 
 from audit.core.annotations import Predictions, Snapshot
 
@@ -53,7 +53,7 @@ class AnnotationStore(Protocol):
     def has_images(self) -> bool:
         """False if there are no image files at all (an export of annotations only)."""
 
-    def images(self, snapshot: Snapshot, frames: Sequence[int]) -> Iterator[Union[FrameImage, FrameProblem]]:
+    def images(self, snapshot: Snapshot, frames: Sequence[int]) -> Iterator[FrameImage | FrameProblem]:
         """One item per asked row of ``snapshot.frames``, in that order; never raises for one bad frame.
 
         May read ahead. Bytes are the original file's, as CVAT stores them.
@@ -102,7 +102,7 @@ class Predictor(Protocol):
     def batch_size(self) -> int:
         """How many items a call should hold."""
 
-    def predict(self, items: Sequence[PredictItem]) -> list[Union[Predictions, str]]:
+    def predict(self, items: Sequence[PredictItem]) -> list[Predictions | str]:
         """One entry per item, in order: its predictions down to score 0.01 (``frame`` column ignored),
 
         or a sentence why this item could not be predicted. Raises ServiceError if nothing can be.

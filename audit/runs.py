@@ -37,12 +37,12 @@ def atomic(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, mode, **({} if "b" in mode else {"encoding": "utf-8"})) as stream:
+        with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
+        Path(name).chmod(0o666 & ~_umask())
+        Path(name).replace(path)
     except OSError as error:
         Path(name).unlink(missing_ok=True)
         raise ServiceError(f"cannot write {path}: {error.strerror or error}") from error
@@ -103,14 +103,17 @@ class RunFolder:
         )
 
     def frames(self) -> Frames:
-        return self._read("frames", Frames)
+        frames: Frames = self._read("frames", Frames)
+        return frames
 
     def annotations(self) -> Annotations:
-        return self._read("annotations", Annotations)
+        annotations: Annotations = self._read("annotations", Annotations)
+        return annotations
 
     def findings(self) -> Findings:
         """Ranked, highest score first."""
-        return self._read("findings", Findings)
+        findings: Findings = self._read("findings", Findings)
+        return findings
 
     def predictions(self, start: int = 0, stop: int | None = None) -> Predictions:
         """Those of frame rows ``start`` to ``stop`` (half-open); rows keep the order of the file."""
@@ -119,7 +122,8 @@ class RunFolder:
     def predictions_at(self, rows: np.ndarray) -> Predictions:
         """The predictions at these rows of the file, as ``Findings.prediction`` names them; -1 not allowed."""
         table = ds.dataset(self.path / "predictions.parquet").take(pa.array(rows, pa.int64()))
-        return from_arrow(table, Predictions, self.labels)
+        predictions: Predictions = from_arrow(table, Predictions, self.labels)
+        return predictions
 
     def _read(self, name: str, kind: type[Any]) -> Any:
         return from_arrow(pq.read_table(self.path / f"{name}.parquet"), kind, self.labels)
@@ -130,7 +134,8 @@ def read_predictions(path: Path, labels: tuple[str, ...], start: int, stop: int 
     condition = pc.field("frame") >= start
     if stop is not None:
         condition = condition & (pc.field("frame") < stop)
-    return from_arrow(ds.dataset(path).to_table(filter=condition), Predictions, labels)
+    found: Predictions = from_arrow(ds.dataset(path).to_table(filter=condition), Predictions, labels)
+    return found
 
 
 def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
@@ -232,7 +237,7 @@ def _coded(values: pa.ChunkedArray, codes: dict[Any, int]) -> np.ndarray:
     if not pa.types.is_dictionary(encoded.type):
         encoded = encoded.dictionary_encode()
     lookup = np.array([*(codes[w] for w in encoded.dictionary.to_pylist()), -1], dtype=np.int64)
-    return lookup[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
+    return np.asarray(lookup[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)])
 
 
 def _rings(value: Any) -> Any:

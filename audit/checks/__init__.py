@@ -1,0 +1,65 @@
+"""The checks: one question each, over the same evidence. All pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+import numpy as np
+
+from audit.checks.duplicate import duplicate_annotation
+from audit.checks.evidence import FLOOR, Evidence
+from audit.checks.extra import extra_annotation
+from audit.checks.invalid import invalid_shape
+from audit.checks.low_overlap import low_overlap
+from audit.checks.mismatching_label import mismatching_label
+from audit.checks.missing import missing_annotation
+from audit.checks.reasons import with_reasons
+from audit.core.annotations import Snapshot
+from audit.core.findings import Findings, FindingType, ranked, with_ids
+from audit.core.table import BoolArray
+
+Check = Callable[[Evidence], Findings]
+
+CHECKS: dict[FindingType, Check] = {
+    FindingType.MISSING_ANNOTATION: missing_annotation,
+    FindingType.LOW_OVERLAP: low_overlap,
+    FindingType.MISMATCHING_LABEL: mismatching_label,
+    FindingType.EXTRA_ANNOTATION: extra_annotation,
+    FindingType.DUPLICATE_ANNOTATION: duplicate_annotation,
+    FindingType.INVALID_SHAPE: invalid_shape,
+}
+ALL_TYPES = tuple(FindingType)
+
+
+def find(
+    evidence: Evidence, snapshot: Snapshot, *, types: Collection[FindingType] = ALL_TYPES, floor: float = FLOOR
+) -> Findings:
+    """All findings with a score of at least ``floor``, ranked, one per cause, with ids.
+
+    types: those wanted; the others take no part, so that switching one off lets its places show
+    under their next best name.
+    """
+    findings = Findings.concat(check(evidence) for kind, check in CHECKS.items() if kind in types)
+    findings = findings[findings.score >= floor]
+    findings = findings[_one_per_cause(findings, len(evidence.annotations))]
+    return with_ids(ranked(findings), snapshot)
+
+
+def _one_per_cause(findings: Findings, n_annotations: int) -> BoolArray:
+    """One finding per annotation, its likeliest; and no missing label where another finding already proposes one."""
+    on_label = findings.annotation >= 0
+    best = np.zeros(n_annotations)
+    np.maximum.at(best, findings.annotation[on_label], findings.score[on_label])
+    keep = np.ones(len(findings), bool)
+    rows = np.flatnonzero(on_label)
+    is_best = findings.score[rows] == best[findings.annotation[rows]]
+    first = np.full(n_annotations, len(findings))
+    np.minimum.at(first, findings.annotation[rows[is_best]], rows[is_best])
+    keep[rows] = rows == first[findings.annotation[rows]]
+    proposed = findings.prediction[keep & on_label & (findings.score >= 0.1)]
+    missing = findings.type == FindingType.MISSING_ANNOTATION
+    keep[missing & np.isin(findings.prediction, proposed)] = False
+    return keep
+
+
+__all__ = ["ALL_TYPES", "find", "with_reasons"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audit.core.annotations import NO_ID, Snapshot
 from audit.core.table import FloatArray, IntArray, ObjectArray, Table, column
@@ -92,7 +94,7 @@ def with_ids(findings: Findings, snapshot: Snapshot) -> Findings:
     """
     f, frames = findings, snapshot.frames
     frame_keys = _text_keys(
-        f"{n}|{t}|{j}|{k}" for n, t, j, k in zip(frames.name, frames.task, frames.job, frames.number)
+        f"{n}|{t}|{j}|{k}" for n, t, j, k in zip(frames.name, frames.task, frames.job, frames.number, strict=True)
     )
     label_keys = _text_keys(("", *snapshot.labels))
     boxes = np.rint(np.nan_to_num(np.hstack([f.xyxy, f.suggested_xyxy]), nan=-1, posinf=-2, neginf=-3))
@@ -109,12 +111,12 @@ def ranked(findings: Findings) -> Findings:
     return findings[np.lexsort([f.prediction, f.annotation, f.type, f.frame, -f.score])]
 
 
-def _text_keys(texts: object) -> np.ndarray:
-    digests = [hashlib.blake2b(str(t).encode(), digest_size=8).digest() for t in texts]  # type: ignore[attr-defined]
+def _text_keys(texts: Iterable[str]) -> NDArray[np.uint64]:
+    digests = [hashlib.blake2b(t.encode(), digest_size=8).digest() for t in texts]
     return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
 
 
-def _mix(x: np.ndarray) -> np.ndarray:
+def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """The finaliser of splitmix64 (Steele, Lea, Flood 2014): every input bit reaches every output bit."""
     x = x + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar, Union
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 ObjectArray = NDArray[np.object_]
-Index = Union[slice, IntArray, BoolArray, NDArray[np.intp]]
+Index = slice | IntArray | BoolArray | NDArray[np.intp]
 T = TypeVar("T", bound="Table")
 
 
@@ -71,7 +71,7 @@ def objects(values: Iterable[Any]) -> ObjectArray:
     items = list(values)
     array = np.empty(len(items), dtype=object)
     array[:] = items if not any(isinstance(v, (list, tuple, np.ndarray)) for v in items) else None
-    if len(items) and any(isinstance(v, (list, tuple, np.ndarray)) for v in items):
+    if items and any(isinstance(v, (list, tuple, np.ndarray)) for v in items):
         for i, value in enumerate(items):
             array[i] = value
     return array
@@ -84,7 +84,7 @@ def _build(owner: str, f: Any, value: Any, n: int) -> NDArray[Any]:
         if meta["required"] and n:
             raise ValueError(f"{owner}: column '{f.name}' is required")
         array = np.full(shape, meta["default"], dtype=meta["dtype"])
-    elif meta["dtype"] == object:
+    elif meta["dtype"].kind == "O":
         array = value if isinstance(value, np.ndarray) and value.dtype == object else objects(value)
     else:
         array = np.asarray(value, dtype=meta["dtype"])
@@ -92,6 +92,6 @@ def _build(owner: str, f: Any, value: Any, n: int) -> NDArray[Any]:
             array = array.reshape(shape)
     if array.shape != shape:
         raise ValueError(f"{owner}: column '{f.name}' has shape {array.shape}, expected {shape}")
-    array = array.view()
-    array.flags.writeable = False
-    return array
+    frozen: NDArray[Any] = array.view()
+    frozen.flags.writeable = False
+    return frozen
