@@ -19,6 +19,9 @@ MAX_PIXELS = 200_000_000
 
 Image.MAX_IMAGE_PIXELS = None  # our own bound above is checked first, with a clearer message
 
+open_image = Image.open
+"""Pillow's own: importing ultralytics replaces ``Image.open`` by one that tries to install packages for a bad file."""
+
 EXTENSIONS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "TIFF": ".tif", "GIF": ".gif"}
 
 
@@ -66,7 +69,7 @@ def _opened(data: bytes) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(data))
+            image = open_image(io.BytesIO(data))
     except (OSError, ValueError, SyntaxError) as error:
         raise PictureError(f"is not an image ({type(error).__name__})") from None
     if image.width * image.height > MAX_PIXELS:
