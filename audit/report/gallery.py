@@ -1,0 +1,168 @@
+"""The cards of the report: a finding's crop, what is drawn on it, and its words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path as File
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.adapters.pictures import PictureError, decode_rgb
+from audit.core.annotations import Annotations, Frames, Predictions
+from audit.core.findings import Findings, FindingType, caption
+from audit.ports import Progress
+from audit.report.crops import BUDGET_BYTES, View, data_uri, jpeg, view_of
+from audit.report.outlines import Path, annotation_path, box_path, prediction_path
+from audit.report.rows import iter_finding_rows, select
+from audit.report.tables import annotations_at, predictions_at
+from audit.runs import RunFolder
+
+MAX_CROP_BYTES = 70_000
+MAX_TEXT = 300
+"""Characters of a text from a server that are shown; more would hide everything else."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """One finding, ready to be shown. label: code by which the page filters. photo: data URI, "" for none."""
+
+    rank: int
+    id: str
+    kind: str
+    title: str
+    label: int
+    caption: str
+    reason: str
+    image: str
+    frame: int
+    annotation_id: int | None
+    assignee: str
+    link: str
+    score: float
+    view: View
+    photo: str
+    no_photo: str
+    paths: tuple[Path, ...]
+
+    @property
+    def alt(self) -> str:
+        """What the picture shows, for those who cannot see it."""
+        words = {"existing": "the existing shape", "proposed": "the proposed shape", "other": "its duplicate"}
+        drawn = " and ".join(words[path.role] for path in self.paths) or "no shape"
+        ground = "Part of the photo" if self.photo else "Sketch without photo"
+        return f"{ground} {self.image}, frame {self.frame}, with {drawn}: {self.caption}"
+
+
+def cards(run: RunFolder, *, limit: int, progress: Progress) -> list[Card]:
+    """The ``limit`` findings with the highest score. Every image is read once, one at a time."""
+    chosen = select(run.findings(), run.labels)[:limit]
+    rows = list(iter_finding_rows(run, limit=limit))
+    maker = _Maker(run, chosen)
+    made: dict[int, Card] = {}
+    frames = np.unique(chosen.frame)
+    with progress.task("Crops", total=len(frames)) as advance:
+        for frame in frames.tolist():
+            pixels, problem = read_pixels(maker.frames, frame)
+            for position in np.flatnonzero(chosen.frame == frame).tolist():
+                made[position] = maker.card(position, rows[position], pixels, problem)
+            advance()
+    return [made[position] for position in range(len(chosen))]
+
+
+def read_pixels(frames: Frames, frame: int) -> tuple[NDArray[np.uint8] | None, str]:
+    """A frame's picture (h, w, 3), or None and why there is none."""
+    path = frames.path[frame]
+    if not path:
+        return None, "no image at hand"
+    try:
+        return decode_rgb(File(path).read_bytes(), (int(frames.height[frame]), int(frames.width[frame]))), ""
+    except PictureError as error:
+        return None, f"the image {error}"
+    except OSError as error:
+        return None, f"the image cannot be read ({error.strerror})"
+
+
+def shorten(text: str) -> str:
+    """At most ``MAX_TEXT`` characters; what was cut is said."""
+    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}… ({len(text):,} characters)"
+
+
+def safe_link(link: str | None) -> str:
+    """The address if a browser may open it: http or https, nothing else."""
+    return link if link and link.lower().startswith(("https://", "http://")) else ""
+
+
+class _Maker:
+    """Holds what the cards of one report have in common: shapes of the chosen findings only."""
+
+    def __init__(self, run: RunFolder, chosen: Findings) -> None:
+        self.frames = run.frames()
+        self.labels = [shorten(name) for name in run.labels]
+        self.chosen = chosen
+        self.max_bytes = min(MAX_CROP_BYTES, BUDGET_BYTES // max(1, len(chosen)))
+        self.existing, self.existing_row = _fetch(run, annotations_at, chosen.annotation, Annotations())
+        self.related, self.related_row = _fetch(run, annotations_at, chosen.related, Annotations())
+        self.predicted, self.predicted_row = _fetch(run, predictions_at, chosen.prediction, Predictions())
+
+    def card(self, i: int, row: Mapping[str, Any], pixels: NDArray[np.uint8] | None, problem: str) -> Card:
+        f = self.chosen
+        kind = FindingType(int(f.type[i]))
+        frame_wh = self._frame_wh(i, pixels)
+        view = view_of(np.vstack(list(self._boxes(i))), frame_wh)
+        label, suggested = (self.labels[c] if c >= 0 else "" for c in (int(f.label[i]), int(f.suggested_label[i])))
+        return Card(
+            rank=i + 1,
+            id=row["id"],
+            kind=kind.code,
+            title=kind.title,
+            label=int(f.label[i] if f.label[i] >= 0 else f.suggested_label[i]),
+            caption=caption(kind, label, suggested, row["score"] or 0.0),
+            reason=shorten(row["reason"] or ""),
+            image=shorten(row["image"]),
+            frame=row["frame"],
+            annotation_id=row["annotation_id"],
+            assignee=shorten(row["assignee"] or ""),
+            link=safe_link(row["link"]),
+            score=row["score"] or 0.0,
+            view=view,
+            photo="" if pixels is None else data_uri(jpeg(pixels, view, self.max_bytes)),
+            no_photo=problem,
+            paths=tuple(p for p in self._paths(i, view, frame_wh) if p is not None),
+        )
+
+    def _frame_wh(self, i: int, pixels: NDArray[np.uint8] | None) -> tuple[int, int]:
+        if pixels is not None:
+            return pixels.shape[1], pixels.shape[0]
+        frame = int(self.chosen.frame[i])
+        return int(self.frames.width[frame]), int(self.frames.height[frame])
+
+    def _boxes(self, i: int) -> Iterator[np.ndarray]:
+        yield self.chosen.xyxy[i]
+        yield self.chosen.suggested_xyxy[i]
+        if self.related_row[i] >= 0:
+            yield self.related.xyxy[self.related_row[i]]
+
+    def _paths(self, i: int, view: View, frame_wh: tuple[int, int]) -> Iterator[Path | None]:
+        existing, related, predicted = self.existing_row[i], self.related_row[i], self.predicted_row[i]
+        if related >= 0:
+            yield annotation_path("other", self.related, related, view, frame_wh)
+        if existing >= 0:
+            yield annotation_path("existing", self.existing, existing, view, frame_wh)
+        else:
+            yield box_path("existing", self.chosen.xyxy[i], view)
+        proposed = self.chosen.suggested_xyxy[i]
+        if predicted >= 0 and np.isfinite(proposed).all():
+            yield prediction_path("proposed", self.predicted, predicted, view, frame_wh)
+        elif related < 0:
+            yield box_path("proposed", proposed, view)
+
+
+def _fetch(run: RunFolder, read: Any, rows: np.ndarray, empty: Any) -> tuple[Any, Sequence[int]]:
+    """The table's rows named (each once), and for every finding its row among them, -1 for none."""
+    wanted = np.unique(rows[rows >= 0])
+    if not len(wanted):
+        return empty, [-1] * len(rows)
+    return read(run, wanted), np.where(rows >= 0, np.searchsorted(wanted, rows), -1).tolist()

@@ -1,0 +1,159 @@
+"""Findings as plain objects: the public contract of ``cvat-audit findings --json``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from audit.core.annotations import Annotations, Frames, Snapshot
+from audit.core.findings import Findings, FindingType
+from audit.core.table import FloatArray, ObjectArray, objects
+from audit.errors import UsageError
+from audit.runs import RunFolder
+
+FIELDS = (
+    "id",
+    "type",
+    "image",
+    "frame",
+    "annotation_id",
+    "label",
+    "suggested_label",
+    "bbox_xyxy",
+    "suggested_bbox_xyxy",
+    "iou",
+    "prediction_score",
+    "score",
+    "reason",
+    "link",
+    "job",
+    "assignee",
+)
+"""Keys of a row, in this order. Keys may be added at the end; none is renamed or removed."""
+
+CHUNK = 10_000
+"""Findings turned into objects at a time: about 15 MB."""
+
+
+def finding_rows(
+    run: RunFolder,
+    *,
+    types: Sequence[FindingType] = (),
+    labels: Sequence[str] = (),
+    min_score: float = 0.0,
+    limit: int | None = None,
+) -> list[dict[str, Any]]:
+    """The findings of a run as JSON-ready objects with the keys ``FIELDS``, worst first.
+
+    types, labels: keep only these, all if empty; a label matches the existing or the suggested one.
+    min_score: in [0, 1], keep this and above. limit: keep the first so many.
+
+    ``type`` is a code such as "missing_annotation", ``image`` the file's name, ``frame`` the number
+    in its task. Boxes are [x1, y1, x2, y2] in pixels. What there is none of is None; so is a
+    number that is not finite (a box with one such coordinate is None as a whole).
+    Raises UsageError for a label the run does not have.
+    """
+    return list(iter_finding_rows(run, types=types, labels=labels, min_score=min_score, limit=limit))
+
+
+def iter_finding_rows(
+    run: RunFolder,
+    *,
+    types: Sequence[FindingType] = (),
+    labels: Sequence[str] = (),
+    min_score: float = 0.0,
+    limit: int | None = None,
+) -> Iterator[dict[str, Any]]:
+    """``finding_rows``, but one at a time, so that a long list is never in memory whole."""
+    findings = select(run.findings(), run.labels, types=types, labels=labels, min_score=min_score)[:limit]
+    return _chunked(findings, _frame_view(run), assignees(run))
+
+
+def select(
+    findings: Findings,
+    names: Sequence[str],
+    *,
+    types: Sequence[FindingType] = (),
+    labels: Sequence[str] = (),
+    min_score: float = 0.0,
+) -> Findings:
+    """The findings asked for, highest score first, equal ones in the order given. names: the run's labels."""
+    keep = np.ones(len(findings), bool)
+    if types:
+        keep &= np.isin(findings.type, [int(t) for t in types])
+    if labels:
+        codes = _label_codes(labels, names)
+        keep &= np.isin(findings.label, codes) | np.isin(findings.suggested_label, codes)
+    if min_score > 0:
+        keep &= findings.score >= min_score
+    chosen = findings[keep]
+    return chosen[np.argsort(-chosen.score, kind="stable")]
+
+
+def assignees(run: RunFolder) -> dict[int, str]:
+    """User name by job id; "" where nobody is assigned."""
+    return {int(job["id"]): str(job.get("assignee") or "") for job in run.manifest["jobs"]}
+
+
+def frame_links(snapshot: Snapshot, frames: np.ndarray) -> ObjectArray:
+    """(n,) addresses that open these frame rows in CVAT, None where there is none."""
+    rows, inverse = np.unique(frames, return_inverse=True)
+    return objects(snapshot.frame_link(int(row)) or None for row in rows)[inverse.reshape(-1)]
+
+
+def _label_codes(labels: Sequence[str], names: Sequence[str]) -> list[int]:
+    unknown = [label for label in labels if label not in names]
+    if unknown:
+        raise UsageError(f"label {unknown[0]!r} is not in this run; it has: {', '.join(names) or 'none'}")
+    return [i for i, name in enumerate(names) if name in labels]
+
+
+def _frame_view(run: RunFolder) -> Snapshot:
+    return Snapshot(run.manifest["source"], run.labels, run.frames(), Annotations(), link=run.manifest.get("link", ""))
+
+
+def _chunked(findings: Findings, view: Snapshot, people: dict[int, str]) -> Iterator[dict[str, Any]]:
+    for start in range(0, len(findings), CHUNK):
+        columns = _columns(findings[start : start + CHUNK], view, people)
+        for values in zip(*(columns[name] for name in FIELDS), strict=True):
+            yield dict(zip(FIELDS, values, strict=True))
+
+
+def _columns(f: Findings, view: Snapshot, people: dict[int, str]) -> dict[str, list[Any]]:
+    frames: Frames = view.frames
+    names = np.array([*view.labels, None], dtype=object)
+    codes = np.array([t.code for t in FindingType], dtype=object)
+    jobs = frames.job[f.frame]
+    return {
+        "id": f.id.tolist(),
+        "type": codes[f.type].tolist(),
+        "image": frames.name[f.frame].tolist(),
+        "frame": frames.number[f.frame].tolist(),
+        "annotation_id": _ids(f.annotation_id),
+        "label": names[f.label].tolist(),
+        "suggested_label": names[f.suggested_label].tolist(),
+        "bbox_xyxy": _boxes(f.xyxy),
+        "suggested_bbox_xyxy": _boxes(f.suggested_xyxy),
+        "iou": _numbers(f.iou),
+        "prediction_score": _numbers(f.prediction_score),
+        "score": _numbers(f.score),
+        "reason": f.reason.tolist(),
+        "link": frame_links(view, f.frame).tolist(),
+        "job": _ids(jobs),
+        "assignee": [people.get(job) or None for job in jobs.tolist()],
+    }
+
+
+def _ids(values: np.ndarray) -> list[int | None]:
+    return [v if v >= 0 else None for v in values.tolist()]
+
+
+def _numbers(values: FloatArray) -> list[float | None]:
+    return [v if ok else None for v, ok in zip(values.tolist(), np.isfinite(values).tolist(), strict=True)]
+
+
+def _boxes(xyxy: FloatArray) -> list[list[float] | None]:
+    finite: list[bool] = np.isfinite(xyxy).all(axis=1).tolist()  # type: ignore[assignment]  # numpy types all(axis) as Any
+    return [box if ok else None for box, ok in zip(xyxy.tolist(), finite, strict=True)]
