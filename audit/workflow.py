@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from audit.checks import ALL_TYPES, find, with_reasons
 from audit.checks.evidence import FLOOR, Evidence, combine, gather
-from audit.core.annotations import Annotations, Frames, Predictions, Problem, ShapeType, Snapshot, comparable
+from audit.core.annotations import Annotations, ShapeType, Snapshot, comparable
 from audit.core.findings import Findings, FindingType
 from audit.core.labels import LabelMatch, listing, match_labels
 from audit.core.table import BoolArray, IntArray
 from audit.errors import UsageError
-from audit.ports import Advance, AnnotationStore, FrameProblem, PredictItem, Predictor, Progress
-from audit.runs import RunFolder, describe, read_predictions, table_writer, write_manifest, write_table
+from audit.ports import AnnotationStore, Predictor, Progress
+from audit.predicting import Auditor, Cache, Timings, predict
+from audit.runs import RunFolder, describe, read_predictions, write_manifest, write_table
 from audit.trust.fusion import fuse
 
 BLOCK_FRAMES = 512
-"""Frames compared in one go, and rows groups of the predictions file: bounds the memory in use."""
-
-
-class Cache(Protocol):
-    """Predictions kept by model digest and image digest."""
-
-    def get(self, digest: str, sha256s: Sequence[str]) -> dict[str, Predictions]: ...
-
-    def put(self, digest: str, predictions: Mapping[str, Predictions]) -> None: ...
+"""Frames compared in one go: bounds the memory in use."""
 
 
 @dataclass(frozen=True)
@@ -45,24 +36,9 @@ class Settings:
     floor: float = FLOOR
 
 
-@dataclass
-class Timings:
-    """Seconds per stage."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
-
-
 def audit(
     store: AnnotationStore,
-    predictors: Sequence[Predictor],
+    open_predictors: Callable[[Snapshot], Sequence[Predictor]],
     out: Path,
     *,
     settings: Settings,
@@ -71,6 +47,7 @@ def audit(
 ) -> RunFolder:
     """Audit all a store holds and write the run folder; a run there of the same source is replaced.
 
+    open_predictors: gives the models for a snapshot (a results file needs to know the images' names).
     Decisions in the folder are kept. Raises UsageError or ServiceError; what was done until then is
     in the caches, so that the same call goes on from there.
     """
@@ -78,17 +55,25 @@ def audit(
     with timings.stage("pull"):
         snapshot = _sorted(store.snapshot(progress))
     _check_out(out, snapshot)
-    matches = [_matched(p, snapshot, settings, progress) for p in predictors]
+    with timings.stage("predict"):
+        predictors = open_predictors(snapshot)
+    auditors = [Auditor(p, _matched(p, snapshot, settings, progress)) for p in predictors]
+    knows = _knows(auditors, len(snapshot.labels))
     _check_images(store, predictors)
     out.mkdir(parents=True, exist_ok=True)
     (out / "manifest.json").unlink(missing_ok=True)
-    snapshot, audited = _predict(store, predictors, matches, snapshot, out, cache, progress, timings)
+    file = out / "predictions.parquet"
+    try:
+        snapshot, audited = predict(store, auditors, snapshot, file, cache=cache, progress=progress, timings=timings)
+    finally:
+        for predictor in predictors:
+            predictor.close()
     with timings.stage("find"):
-        findings, n_predictions = _find(snapshot, matches, audited, out, settings, progress)
+        findings, n_predictions = _find(snapshot, knows, audited, file, settings, progress)
     for name, table in (("frames", snapshot.frames), ("annotations", snapshot.annotations), ("findings", findings)):
         write_table(out / f"{name}.parquet", table, snapshot.labels)
-    manifest = _manifest(snapshot, predictors, matches, settings, timings)
-    manifest["counts"] = _counts(snapshot, audited, _known(matches), n_predictions, len(findings))
+    manifest = _manifest(snapshot, auditors, settings, timings)
+    manifest["counts"] = _counts(snapshot, audited, knows, n_predictions, len(findings))
     write_manifest(out, manifest)
     return RunFolder.open(out)
 
@@ -106,14 +91,13 @@ def _sorted(snapshot: Snapshot) -> Snapshot:
 
 
 def _check_out(out: Path, snapshot: Snapshot) -> None:
-    with suppress(UsageError):
+    """Raises UsageError rather than replace another source's run."""
+    try:
         earlier = RunFolder.open(out).manifest["source"]
-        if earlier != snapshot.source:
-            raise _Other(f"{out} holds an audit of {earlier}. Give another --out, or remove that folder.")
-
-
-class _Other(UsageError):
-    """Not swallowed with "there is no run yet"."""
+    except UsageError:
+        return
+    if earlier != snapshot.source:
+        raise UsageError(f"{out} holds an audit of {earlier}. Give another --out, or remove that folder.")
 
 
 def _matched(predictor: Predictor, snapshot: Snapshot, settings: Settings, progress: Progress) -> LabelMatch:
@@ -142,158 +126,22 @@ def _check_images(store: AnnotationStore, predictors: Sequence[Predictor]) -> No
         raise UsageError(f"{needing[0]} needs the images, and there are none. Say where they are with --images DIR.")
 
 
-def _known(matches: Sequence[LabelMatch]) -> BoolArray:
+def _knows(auditors: Sequence[Auditor], n_labels: int) -> BoolArray:
     """(models, labels) which labels each model can predict."""
-    n = max((len(m.unknown_labels) + len(np.unique(m.codes[m.codes >= 0])) for m in matches), default=0)
-    known = np.zeros((len(matches), n), bool)
-    for row, match in zip(known, matches, strict=True):
-        row[match.codes[match.codes >= 0]] = True
-    return known
-
-
-def _predict(
-    store: AnnotationStore,
-    predictors: Sequence[Predictor],
-    matches: Sequence[LabelMatch],
-    snapshot: Snapshot,
-    out: Path,
-    cache: Cache,
-    progress: Progress,
-    timings: Timings,
-) -> tuple[Snapshot, BoolArray]:
-    """Writes predictions.parquet. Gives the snapshot with what the images told, and which frames were predicted."""
-    frames = _FrameNotes(snapshot)
-    n = len(snapshot.frames)
-    size = max((p.batch_size for p in predictors), default=1)
-    with (
-        table_writer(out / "predictions.parquet", Predictions, snapshot.labels) as write,
-        progress.task("Reading images", n) as read_on,
-        progress.task("Predicting", n) as predict_on,
-    ):
-        block: list[Predictions] = []
-        for batch in _batches(_items(store, frames, read_on), size, timings):
-            with timings.stage("predict"):
-                block.append(_predict_batch(batch, predictors, matches, cache, frames))
-            predict_on(len(batch))
-            if sum(map(len, block)) >= BLOCK_FRAMES * 64:
-                write(Predictions.concat(block))
-                block = []
-        write(Predictions.concat(block))
-    return frames.snapshot(), frames.audited
-
-
-class _FrameNotes:
-    """What is learnt of the frames while their images pass by."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._before = snapshot
-        f = snapshot.frames
-        self.sha256, self.path = f.sha256.copy(), f.path.copy()
-        self.width, self.height = f.width.copy(), f.height.copy()
-        self.audited = np.ones(len(f), bool)
-        self.problems: list[Problem] = []
-
-    @property
-    def frames(self) -> Frames:
-        return self._before.frames
-
-    @property
-    def before(self) -> Snapshot:
-        return self._before
-
-    def skip(self, frame: int, reason: str) -> None:
-        if self.audited[frame]:
-            self.audited[frame] = False
-            self.problems.append(Problem(str(self.frames.name[frame]), reason))
-
-    def snapshot(self) -> Snapshot:
-        frames = self.frames.replace(sha256=self.sha256, path=self.path, width=self.width, height=self.height)
-        return replace(self._before, frames=frames, problems=(*self._before.problems, *self.problems))
-
-
-def _items(store: AnnotationStore, notes: _FrameNotes, advance: Advance) -> Iterator[PredictItem]:
-    """Every frame that can be predicted, with its image if there is one."""
-    every = range(len(notes.frames))
-    if not store.has_images():
-        for frame in every:
-            yield _item(notes, frame, None)
-            advance()
-        return
-    for image in store.images(notes.before, every):
-        advance()
-        if isinstance(image, FrameProblem):
-            notes.skip(image.frame, image.reason)
-            continue
-        notes.sha256[image.frame], notes.path[image.frame] = image.sha256, str(image.path)
-        yield _item(notes, image.frame, image.data)
-
-
-def _item(notes: _FrameNotes, frame: int, data: bytes | None) -> PredictItem:
-    f = notes.frames
-    return PredictItem(
-        frame=frame,
-        name=str(f.name[frame]),
-        image_id=int(f.image_id[frame]),
-        task=int(f.task[frame]),
-        number=int(f.number[frame]),
-        size_hw=(int(f.height[frame]), int(f.width[frame])),
-        sha256=str(notes.sha256[frame]),
-        data=data,
-    )
-
-
-def _batches(items: Iterator[PredictItem], size: int, timings: Timings) -> Iterator[list[PredictItem]]:
-    """Lists of ``size`` items; the time spent waiting for them counts as pulling."""
-    while True:
-        with timings.stage("pull"):
-            batch = [item for _, item in zip(range(size), items, strict=False)]
-        if not batch:
-            return
-        yield batch
-
-
-def _predict_batch(
-    batch: Sequence[PredictItem],
-    predictors: Sequence[Predictor],
-    matches: Sequence[LabelMatch],
-    cache: Cache,
-    notes: _FrameNotes,
-) -> Predictions:
-    parts = []
-    for model, (predictor, match) in enumerate(zip(predictors, matches, strict=True)):
-        for item, found in zip(batch, _through_cache(batch, predictor, cache), strict=True):
-            if isinstance(found, str):
-                notes.skip(item.frame, found)
-                continue
-            codes = match.codes[found.label]
-            part = found.replace(label=codes, frame=np.full(len(found), item.frame), model=np.full(len(found), model))
-            parts.append(part[codes >= 0])
-    together = Predictions.concat(parts)
-    together = together[notes.audited[together.frame]]
-    return together[np.argsort(together.frame, kind="stable")]
-
-
-def _through_cache(batch: Sequence[PredictItem], predictor: Predictor, cache: Cache) -> list[Predictions | str]:
-    """Predictions of each item; the model runs only for images it has not seen with these settings."""
-    keyed = [item.sha256 for item in batch if predictor.digest and item.sha256]
-    known: dict[str, Predictions | str] = dict(cache.get(predictor.digest, keyed)) if keyed else {}
-    todo = [i for i, item in enumerate(batch) if item.sha256 not in known or item.sha256 not in keyed]
-    answers = dict(zip(todo, predictor.predict([batch[i] for i in todo]), strict=True)) if todo else {}
-    fresh = {batch[i].sha256: a for i, a in answers.items() if not isinstance(a, str) and batch[i].sha256 in keyed}
-    if fresh:
-        cache.put(predictor.digest, fresh)
-    return [answers[i] if i in answers else known[item.sha256] for i, item in enumerate(batch)]
+    knows = np.zeros((len(auditors), n_labels), bool)
+    for row, auditor in zip(knows, auditors, strict=True):
+        row[auditor.match.codes[auditor.match.codes >= 0]] = True
+    return knows
 
 
 def _find(
     snapshot: Snapshot,
-    matches: Sequence[LabelMatch],
+    knows: BoolArray,
     audited: BoolArray,
-    out: Path,
+    file: Path,
     settings: Settings,
     progress: Progress,
 ) -> tuple[Findings, int]:
-    knows = _known(matches)
     judged = _judged(snapshot.annotations, knows, audited)
     frame_hw = np.column_stack([snapshot.frames.height, snapshot.frames.width])
     parts: list[Evidence] = []
@@ -302,7 +150,7 @@ def _find(
         for start in range(0, max(len(snapshot.frames), 1), BLOCK_FRAMES):
             stop = start + BLOCK_FRAMES
             rows = slice(*np.searchsorted(snapshot.annotations.frame, [start, stop]))
-            predictions = read_predictions(out / "predictions.parquet", snapshot.labels, start, stop)
+            predictions = read_predictions(file, snapshot.labels, start, stop)
             fused, members = fuse(predictions, knows)
             parts.append(
                 gather(
@@ -328,20 +176,15 @@ def _judged(annotations: Annotations, knows: BoolArray, audited: BoolArray) -> B
 
 def _manifest(
     snapshot: Snapshot,
-    predictors: Sequence[Predictor],
-    matches: Sequence[LabelMatch],
+    auditors: Sequence[Auditor],
     settings: Settings,
     timings: Timings,
 ) -> dict[str, Any]:
     return {
         **describe(snapshot),
         "models": [
-            {
-                "name": p.name,
-                "digest": p.digest,
-                "labels": [n for n, c in zip(p.labels, m.codes, strict=True) if c >= 0],
-            }
-            for p, m in zip(predictors, matches, strict=True)
+            {"name": a.predictor.name, "digest": a.predictor.digest, "labels": list(a.predictor.labels)}
+            for a in auditors
         ],
         "settings": {
             "map": dict(settings.mapping),

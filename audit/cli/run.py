@@ -1,0 +1,173 @@
+"""cvat-audit run."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import numpy as np
+
+from audit.cli.options import FailOn, FailOnParam, FindingTypeParam, FrameRangeParam, PairParam
+from audit.cli.progress import TerminalProgress, printable
+from audit.cli.sources import PredictorOptions, SourceOptions, open_predictors, opened_store
+from audit.core.findings import FindingType
+from audit.runs import RunFolder
+
+LIKELY = 0.5
+"""Findings from this score on are counted as likely mistakes."""
+PROBLEMS_SHOWN = 5
+FORMATS = ("cvat-images", "cvat-video", "coco", "datumaro", "yolo")
+
+
+@click.command(short_help="Audit a CVAT task or an export: pull, predict, compare, show.")
+@click.argument("source", metavar="SOURCE")
+@click.option("--out", "-o", required=True, type=click.Path(path_type=Path, file_okay=False), help="The run folder.")
+@click.option(
+    "--model", "models", multiple=True, metavar="WEIGHTS", help="Ultralytics weights (.pt, .onnx), or yolo11n."
+)
+@click.option(
+    "--predictions",
+    "results",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A COCO results file (JSON) of any model.",
+)
+@click.option("--function", "functions", multiple=True, metavar="NAME", help="A Nuclio function of that CVAT.")
+@click.option("--map", "mapping", type=PairParam(), multiple=True, help="The model's CLASS is the task's LABEL.")
+@click.option("--allow-unmatched", is_flag=True, help="Go on though names are left over on both sides.")
+@click.option("--format", "form", type=click.Choice(FORMATS), help="Format of an export, if it is not recognised.")
+@click.option("--images", type=click.Path(path_type=Path, exists=True), help="Where the images of an export lie.")
+@click.option("--frames", type=FrameRangeParam(), help="Only these frames, such as 0-99.")
+@click.option("--auth", metavar="USER[:PASS]", help="CVAT user; else CVAT_ACCESS_TOKEN. The password also from PASS.")
+@click.option("--organization", "--org", metavar="SLUG", help="CVAT organization.")
+@click.option("--job-stage", type=click.Choice(["annotation", "validation", "acceptance"]), help="Only such jobs.")
+@click.option("--job-state", type=click.Choice(["new", "in progress", "completed", "rejected"]), help="Only such jobs.")
+@click.option("--workers", type=click.IntRange(1, 16), default=4, show_default=True, help="Downloads at a time.")
+@click.option("--type", "types", type=FindingTypeParam(), multiple=True, help="Only look for this; may be repeated.")
+@click.option("--min-score", type=click.FloatRange(0, 1), default=0.02, show_default=True, help="Lowest score to keep.")
+@click.option("--fail-on", type=FailOnParam(), multiple=True, help="Exit with 1 on such findings (score: 0.5).")
+@click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1 ...; by default a GPU if there is one.")
+@click.option("--runtime", type=click.Choice(["auto", "torch", "onnx"]), default="auto", show_default=True,
+              help="What runs .pt weights; auto: the faster one.")  # fmt: skip
+@click.option(
+    "--image-size", type=click.IntRange(32, 4096), default=640, show_default=True, help="Model input, pixels."
+)
+@click.option("--no-report", is_flag=True, help="Do not write report.html.")
+@click.option("--no-fiftyone", is_flag=True, help="Do not fill FiftyOne.")
+def run(  # noqa: PLR0913, PLR0917 - one parameter per option
+    source: str,
+    out: Path,
+    models: tuple[str, ...],
+    results: tuple[Path, ...],
+    functions: tuple[str, ...],
+    mapping: tuple[tuple[str, str], ...],
+    allow_unmatched: bool,
+    form: str | None,
+    images: Path | None,
+    frames: range | None,
+    auth: str | None,
+    organization: str | None,
+    job_stage: str | None,
+    job_state: str | None,
+    workers: int,
+    types: tuple[FindingType, ...],
+    min_score: float,
+    fail_on: tuple[FailOn, ...],
+    device: str | None,
+    runtime: str,
+    image_size: int,
+    no_report: bool,
+    no_fiftyone: bool,
+) -> None:
+    """Audit SOURCE and write what was found to the folder --out.
+
+    SOURCE is a CVAT task, job or project (cvat://HOST/tasks/42, cvat://HOST/jobs/7,
+    cvat://HOST/projects/3) or an export on disk, zip or folder: CVAT for images, CVAT for video,
+    COCO, Datumaro, Ultralytics YOLO.
+
+    Killed or interrupted, the same command goes on: images and predictions are kept and used again.
+    """
+    from audit.adapters.folders import cache_dir
+    from audit.adapters.prediction_cache import PredictionCache
+    from audit.workflow import Settings, audit
+
+    where = SourceOptions(source, auth, organization, frames, job_stage, job_state, form, images, workers)
+    what = PredictorOptions(models, results, functions, device, runtime, image_size)
+    settings = Settings(dict(mapping), allow_unmatched, types or tuple(FindingType), min_score)
+    what.check()
+    progress = TerminalProgress()
+    with opened_store(where) as store:
+        audited = audit(
+            store,
+            lambda snapshot: open_predictors(what, where, snapshot),
+            out,
+            settings=settings,
+            cache=PredictionCache(cache_dir("predictions")),
+            progress=progress,
+        )
+    if not no_report:
+        audited = _timed(audited, "report", lambda: _report(audited, progress))
+    if not no_fiftyone:
+        audited = _timed(audited, "import", lambda: _import(audited, progress))
+    _summary(audited)
+    sys.exit(1 if any(_fails(audited, rule) for rule in fail_on) else 0)
+
+
+def _timed(audited: RunFolder, stage: str, work: Callable[[], None]) -> RunFolder:
+    from audit.workflow import add_timing
+
+    start = time.perf_counter()
+    work()
+    return add_timing(audited, stage, time.perf_counter() - start)
+
+
+def _report(audited: RunFolder, progress: TerminalProgress) -> None:
+    from audit.report.html import write_report
+
+    write_report(audited, audited.path / "report.html", progress=progress)
+
+
+def _import(audited: RunFolder, progress: TerminalProgress) -> None:
+    """Fill FiftyOne; without it installed, say so and go on: the run folder and the report are whole."""
+    if importlib.util.find_spec("fiftyone") is None:
+        progress.note("FiftyOne is not installed, so it was not filled: pip install 'cvat-audit[fiftyone]'")
+        return
+    from audit.adapters.fiftyone.board import import_run
+    from audit.adapters.fiftyone.database import database
+
+    with database(progress):
+        import_run(audited, progress=progress)
+
+
+def _summary(audited: RunFolder) -> None:
+    """What was found and where to look, on stdout."""
+    found, counts = audited.findings(), audited.manifest["counts"]
+    likely = found.score >= LIKELY
+    click.echo(
+        f"{int(likely.sum())} likely mistakes and {int((~likely).sum())} weaker findings in "
+        f"{counts['annotations']} annotations on {counts['frames_audited']} of {counts['frames']} frames."
+    )
+    for kind in FindingType:
+        of_kind = found.type == kind
+        if of_kind.any():
+            click.echo(f"  {kind.title:<14}{int((of_kind & likely).sum()):>7} likely {int(of_kind.sum()):>7} in all")
+    for what, n in counts["not_compared"].items():
+        click.echo(f"  not compared: {n} x {what}")
+    if audited.manifest["problems"]:
+        click.echo(f"  {len(audited.manifest['problems'])} problems; they stand in the report and in manifest.json:")
+        for problem in audited.manifest["problems"][:PROBLEMS_SHOWN]:
+            click.echo(f"    {printable(problem['where'])}: {printable(problem['reason'])}")
+    click.echo(f"List them: cvat-audit findings {audited.path}")
+    if (audited.path / "report.html").exists():
+        click.echo(f"Report:    {audited.path / 'report.html'}")
+    click.echo(f"Look:      cvat-audit app {audited.path}")
+
+
+def _fails(audited: RunFolder, rule: FailOn) -> bool:
+    found = audited.findings()
+    right_type = True if rule.type is None else found.type == rule.type
+    return bool(np.any(right_type & (found.score >= rule.score)))

@@ -1,0 +1,137 @@
+"""Wires the SOURCE argument and the predictor options to their adapters."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from audit.adapters.cvat.address import is_address, parse_address
+from audit.adapters.cvat.credentials import Credentials, credentials_from
+from audit.core.annotations import Snapshot
+from audit.errors import UsageError
+from audit.ports import AnnotationStore, Predictor
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """What the user said about the source. Secrets are not among it: see ``credentials``."""
+
+    source: str
+    auth: str | None
+    organization: str | None
+    frames: range | None
+    job_stage: str | None
+    job_state: str | None
+    format: str | None
+    images: Path | None
+    workers: int
+
+
+@dataclass(frozen=True)
+class PredictorOptions:
+    """What the user said about the predictors, each repeatable."""
+
+    models: tuple[str, ...]
+    results: tuple[Path, ...]
+    functions: tuple[str, ...]
+    device: str | None
+    runtime: str
+    image_size: int
+
+    def check(self) -> None:
+        """Raises UsageError if there is nothing to audit with."""
+        if not (self.models or self.results or self.functions):
+            raise UsageError("say what to audit with: --model WEIGHTS, --predictions FILE or --function NAME")
+
+
+@contextmanager
+def opened_store(options: SourceOptions) -> Iterator[AnnotationStore]:
+    """The store that SOURCE names, closed afterwards."""
+    store = _server_store(options) if is_address(options.source) else _disk_store(options)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _server_store(options: SourceOptions) -> AnnotationStore:
+    from audit.adapters.cvat.store import open_store
+    from audit.adapters.folders import cache_dir
+    from audit.adapters.pictures import ImageCache
+
+    _refuse(options.source, {"--format": options.format, "--images": options.images})
+    return open_store(
+        parse_address(options.source),
+        credentials=_credentials(options),
+        organization=options.organization,
+        frames=options.frames,
+        job_stage=options.job_stage,
+        job_state=options.job_state,
+        workers=options.workers,
+        cache=ImageCache(cache_dir("images")),
+    )
+
+
+def _disk_store(options: SourceOptions) -> AnnotationStore:
+    from audit.adapters.exports import open_store
+    from audit.adapters.folders import cache_dir
+    from audit.adapters.pictures import ImageCache
+
+    on_server = {"--organization": options.organization, "--job-stage": options.job_stage, "--auth": options.auth}
+    _refuse(options.source, {**on_server, "--job-state": options.job_state})
+    return open_store(
+        Path(options.source),
+        format=options.format,
+        images=options.images,
+        frames=options.frames,
+        cache=ImageCache(cache_dir("images")),
+    )
+
+
+def _refuse(source: str, options: dict[str, object]) -> None:
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        kind = "a CVAT server" if is_address(source) else "an export on disk"
+        raise UsageError(f"{given[0]} does not go with {kind} as the source ({source})")
+
+
+def _credentials(options: SourceOptions) -> Credentials:
+    credentials = credentials_from(options.auth, os.environ)
+    if credentials.needs_password:
+        prompt = f"Password of {credentials.user} for {options.source}"
+        credentials = credentials.with_password(click.prompt(prompt, hide_input=True, err=True))
+    return credentials
+
+
+def open_predictors(options: PredictorOptions, source: SourceOptions, snapshot: Snapshot) -> list[Predictor]:
+    """Every predictor asked for, models first."""
+    predictors: list[Predictor] = [_model(name, options) for name in options.models]
+    predictors += [_results(path, snapshot) for path in options.results]
+    predictors += [_function(name, source) for name in options.functions]
+    return predictors
+
+
+def _model(name: str, options: PredictorOptions) -> Predictor:
+    from audit.adapters.ultralytics.detector import open_model
+    from audit.adapters.ultralytics.weights import find_weights
+
+    return open_model(find_weights(name), device=options.device, runtime=options.runtime, image_size=options.image_size)
+
+
+def _results(path: Path, snapshot: Snapshot) -> Predictor:
+    from audit.adapters.results import open_results
+
+    return open_results(path, snapshot)
+
+
+def _function(name: str, source: SourceOptions) -> Predictor:
+    from audit.adapters.cvat.function import open_function
+
+    if not is_address(source.source):
+        raise UsageError(f"--function {name} runs on a CVAT server, so SOURCE must be on one (cvat://HOST/tasks/42)")
+    return open_function(parse_address(source.source), name, credentials=_credentials(source))

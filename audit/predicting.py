@@ -1,0 +1,184 @@
+"""The costly stage: every image is read once, and no model ever sees the same bytes twice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from audit.core.annotations import Frames, Predictions, Problem, Snapshot
+from audit.core.labels import LabelMatch
+from audit.core.table import BoolArray
+from audit.ports import Advance, AnnotationStore, FrameProblem, PredictItem, Predictor, Progress
+from audit.runs import table_writer
+
+ROW_GROUP = 1 << 15
+"""Predictions written in one go: bounds the memory in use."""
+
+
+class Cache(Protocol):
+    """Predictions kept by model digest and image digest."""
+
+    def get(self, digest: str, sha256s: Sequence[str]) -> dict[str, Predictions]: ...
+
+    def put(self, digest: str, predictions: Mapping[str, Predictions]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Auditor:
+    """A predictor and what its classes are called in the task."""
+
+    predictor: Predictor
+    match: LabelMatch
+
+
+@dataclass
+class Timings:
+    """Seconds per stage."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+def predict(
+    store: AnnotationStore,
+    auditors: Sequence[Auditor],
+    snapshot: Snapshot,
+    file: Path,
+    *,
+    cache: Cache,
+    progress: Progress,
+    timings: Timings,
+) -> tuple[Snapshot, BoolArray]:
+    """Write all predictions to ``file``, sorted by frame, in the task's label codes.
+
+    Gives the snapshot with what the images told, and (frames,) which of them were predicted.
+    """
+    frames = _FrameNotes(snapshot)
+    n = len(snapshot.frames)
+    size = max((a.predictor.batch_size for a in auditors), default=1)
+    with (
+        table_writer(file, Predictions, snapshot.labels) as write,
+        progress.task("Reading images", n) as read_on,
+        progress.task("Predicting", n) as predict_on,
+    ):
+        block: list[Predictions] = []
+        for batch in _batches(_items(store, frames, read_on), size, timings):
+            with timings.stage("predict"):
+                block.append(_predict_batch(batch, auditors, cache, frames))
+            predict_on(len(batch))
+            if sum(map(len, block)) >= ROW_GROUP:
+                write(Predictions.concat(block))
+                block = []
+        write(Predictions.concat(block))
+    return frames.snapshot(), frames.audited
+
+
+class _FrameNotes:
+    """What is learnt of the frames while their images pass by."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.before = snapshot
+        f = snapshot.frames
+        self.sha256, self.path = f.sha256.copy(), f.path.copy()
+        self.width, self.height = f.width.copy(), f.height.copy()
+        self.audited = np.ones(len(f), bool)
+        self.problems: list[Problem] = []
+
+    @property
+    def frames(self) -> Frames:
+        return self.before.frames
+
+    def skip(self, frame: int, reason: str) -> None:
+        if self.audited[frame]:
+            self.audited[frame] = False
+            self.problems.append(Problem(str(self.frames.name[frame]), reason))
+
+    def snapshot(self) -> Snapshot:
+        frames = self.frames.replace(sha256=self.sha256, path=self.path, width=self.width, height=self.height)
+        return replace(self.before, frames=frames, problems=(*self.before.problems, *self.problems))
+
+
+def _items(store: AnnotationStore, notes: _FrameNotes, advance: Advance) -> Iterator[PredictItem]:
+    """Every frame that can be predicted, with its image if there is one."""
+    every = range(len(notes.frames))
+    if not store.has_images():
+        for frame in every:
+            yield _item(notes, frame, None)
+            advance()
+        return
+    for image in store.images(notes.before, every):
+        advance()
+        if isinstance(image, FrameProblem):
+            notes.skip(image.frame, image.reason)
+            continue
+        notes.sha256[image.frame], notes.path[image.frame] = image.sha256, str(image.path)
+        yield _item(notes, image.frame, image.data)
+
+
+def _item(notes: _FrameNotes, frame: int, data: bytes | None) -> PredictItem:
+    f = notes.frames
+    return PredictItem(
+        frame=frame,
+        name=str(f.name[frame]),
+        image_id=int(f.image_id[frame]),
+        task=int(f.task[frame]),
+        number=int(f.number[frame]),
+        size_hw=(int(f.height[frame]), int(f.width[frame])),
+        sha256=str(notes.sha256[frame]),
+        data=data,
+    )
+
+
+def _batches(items: Iterator[PredictItem], size: int, timings: Timings) -> Iterator[list[PredictItem]]:
+    """Lists of ``size`` items; the time spent waiting for them counts as pulling."""
+    while True:
+        with timings.stage("pull"):
+            batch = [item for _, item in zip(range(size), items, strict=False)]
+        if not batch:
+            return
+        yield batch
+
+
+def _predict_batch(
+    batch: Sequence[PredictItem],
+    auditors: Sequence[Auditor],
+    cache: Cache,
+    notes: _FrameNotes,
+) -> Predictions:
+    parts = []
+    for model, auditor in enumerate(auditors):
+        for item, found in zip(batch, _through_cache(batch, auditor.predictor, cache), strict=True):
+            if isinstance(found, str):
+                notes.skip(item.frame, found)
+                continue
+            codes = auditor.match.codes[found.label]
+            part = found.replace(label=codes, frame=np.full(len(found), item.frame), model=np.full(len(found), model))
+            parts.append(part[codes >= 0])
+    together = Predictions.concat(parts)
+    together = together[notes.audited[together.frame]]
+    return together[np.argsort(together.frame, kind="stable")]
+
+
+def _through_cache(batch: Sequence[PredictItem], predictor: Predictor, cache: Cache) -> list[Predictions | str]:
+    """Predictions of each item; the model runs only for images it has not seen with these settings."""
+    keyed = [item.sha256 for item in batch if predictor.digest and item.sha256]
+    known: dict[str, Predictions | str] = dict(cache.get(predictor.digest, keyed)) if keyed else {}
+    todo = [i for i, item in enumerate(batch) if item.sha256 not in known or item.sha256 not in keyed]
+    answers = dict(zip(todo, predictor.predict([batch[i] for i in todo]), strict=True)) if todo else {}
+    fresh = {batch[i].sha256: a for i, a in answers.items() if not isinstance(a, str) and batch[i].sha256 in keyed}
+    if fresh:
+        cache.put(predictor.digest, fresh)
+    return [answers[i] if i in answers else known[item.sha256] for i, item in enumerate(batch)]
