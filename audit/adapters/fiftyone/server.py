@@ -152,7 +152,7 @@ def wait_until_up(server: Server, process: subprocess.Popen[bytes] | None = None
 
 def answers(uri: str) -> bool:
     """Whether a server answers at this address within two seconds."""
-    import pymongo  # noqa: PLC0415 - comes with FiftyOne, which is optional
+    import pymongo
 
     try:
         client: Any = pymongo.MongoClient(uri, serverSelectionTimeoutMS=2000, connectTimeoutMS=2000)
@@ -181,7 +181,7 @@ def stop(server: Server) -> bool:
 
 
 def _psutil() -> Any:
-    import psutil  # type: ignore[import-untyped]  # noqa: PLC0415 - comes with FiftyOne, which is optional
+    import psutil  # type: ignore[import-untyped]
 
     return psutil
 
