@@ -34,8 +34,11 @@ POINTS = pa.list_(pa.list_(pa.float64()))  # rings, each flat: x, y, x, y ...
 @contextmanager
 def atomic(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     """A file that replaces ``path`` only once it is complete and on disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise ServiceError(f"cannot write {path}: {error.strerror or error}") from error
     try:
         with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as stream:
             yield stream

@@ -30,7 +30,7 @@ def _hits(annotations: Annotations, predictions: Predictions, threshold: float) 
     real, crowd = annotations[~annotations.crowd], annotations[annotations.crowd]
     pairs = overlapping_pairs(real.xyxy, real.frame, predictions.xyxy, predictions.frame)
     pairs = pairs[pairs.iou >= min(threshold, 1 - 1e-10)]
-    order = np.lexsort([pairs.right, -pairs.iou, -predictions.score[pairs.right]])
+    order = np.lexsort([-pairs.iou, pairs.right, -predictions.score[pairs.right]])
     chosen = greedy_matching(pairs.left, pairs.right, order, n_left=len(real), n_right=len(predictions))
     hit = np.zeros(len(predictions), bool)
     hit[pairs.right[chosen]] = True

@@ -64,7 +64,7 @@ def extra_annotation(own: FloatArray, anything: FloatArray, side_px: FloatArray,
 
 def duplicate_annotation(iou: FloatArray, second_support: FloatArray) -> FloatArray:
     """Two labels on one object. iou: their overlap. second_support: that of the weaker by a prediction of its own."""
-    return np.asarray(np.clip((iou - 0.4) / 0.4, 0, 1) * (1 - 0.9 * second_support))
+    return np.asarray(np.clip((iou - 0.4) / 0.4, 0, 1) * (1 - 0.9 * np.sqrt(second_support)))
 
 
 def expected_overlap(iou: FloatArray, side_px: FloatArray) -> tuple[FloatArray, FloatArray]:
