@@ -1,0 +1,158 @@
+"""The FiftyOne App for one dataset: a server of its own on loopback, until the user has had enough.
+
+The App knows no users and hands out any file that this user can read, so it never listens anywhere else.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from audit.adapters.fiftyone.database import URI, require_fiftyone
+from audit.adapters.folders import state_dir
+from audit.errors import ServiceError, UsageError
+from audit.ports import Progress
+
+HOST = "127.0.0.1"
+FIRST_PORT = 5151
+"""FiftyOne's own default; the first free one of ``PORTS_TRIED`` from there on is taken."""
+PORTS_TRIED = 50
+START_SECONDS = 120
+STOP_SECONDS = 10
+
+
+def serve_app(dataset_name: str, *, port: int | None = None, open_browser: bool = True, progress: Progress) -> None:
+    """Show a dataset in the App until Ctrl-C or SIGTERM. Must run inside ``database()``.
+
+    port: None takes the first free one from 5151 on. The address is told through ``progress``.
+    Raises UsageError if the port is taken or there is no such dataset, ServiceError if the App fails.
+    """
+    with app_server(dataset_name, port=port) as (url, process), _termination_as_interrupt():
+        progress.note(f"FiftyOne App: {url} (this machine only; end with Ctrl-C)")
+        try:
+            if open_browser:
+                webbrowser.open(url)
+            process.wait()
+        except KeyboardInterrupt:
+            progress.note("The FiftyOne App is closed.")
+            return
+        raise ServiceError(f"The FiftyOne App ended by itself: {_last_line(_log(url))}")
+
+
+@contextmanager
+def app_server(dataset_name: str, *, port: int | None = None) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A running App; gives the address of the dataset in it and the server's process. Stopped afterwards."""
+    require_fiftyone()
+    if URI not in os.environ:
+        raise RuntimeError("the App must run inside audit.adapters.fiftyone.database.database()")
+    _require_dataset(dataset_name)
+    chosen = _port(port)
+    url = f"http://{HOST}:{chosen}/datasets/{quote(dataset_name, safe='')}"
+    with _log(url).open("wb") as log:
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-m", "audit.adapters.fiftyone.app_process", str(chosen)],
+            stdin=subprocess.PIPE,  # its end tells the server that we are gone, however we went
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is ours; the server is then ended in order
+        )
+    try:
+        _wait_until_up(chosen, process, url)
+        yield url, process
+    finally:
+        _stop(process)
+
+
+def _require_dataset(name: str) -> None:
+    import fiftyone as fo
+
+    if not fo.dataset_exists(name):
+        raise UsageError(f"There is no FiftyOne dataset '{name}' in this database. Import its run first.")
+
+
+def _port(wanted: int | None) -> int:
+    if wanted is not None:
+        if _is_free(wanted):
+            return wanted
+        raise UsageError(f"Port {wanted} is taken by another program. Give another one, or none to take a free one.")
+    for port in range(FIRST_PORT, FIRST_PORT + PORTS_TRIED):
+        if _is_free(port):
+            return port
+    raise UsageError(f"All ports from {FIRST_PORT} to {FIRST_PORT + PORTS_TRIED - 1} are taken. Give one that is free.")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server: connections closing don't count
+        try:
+            probe.bind((HOST, port))
+        except (OSError, OverflowError):
+            return False
+    return True
+
+
+def _wait_until_up(port: int, process: subprocess.Popen[bytes], url: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise ServiceError(f"The FiftyOne App did not start: {_last_line(_log(url))}. Its log: {_log(url)}")
+        if _serves(port):
+            return
+        time.sleep(0.2)
+    raise ServiceError(f"The FiftyOne App did not answer within {START_SECONDS} s. Its log: {_log(url)}")
+
+
+def _serves(port: int) -> bool:
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin:
+        process.stdin.close()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """SIGTERM ends the command as Ctrl-C does, so that the database is stopped too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before: Any = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _log(url: str) -> Path:
+    port = urlsplit(url).port
+    return state_dir("fiftyone") / f"app-{port}.log"
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1][:300] if lines else "it gave no reason"
