@@ -13,8 +13,11 @@ from PIL import Image
 
 from audit.core.table import FloatArray
 
-MARGIN = 0.4
+MARGIN = 0.3
 """Context on each side, as a part of the longer side of what is shown."""
+
+TIGHT_MARGIN = 0.06
+"""The same, above and below, where the frame is too narrow for a crop of the wanted shape."""
 
 MIN_SIDE_PX = 96
 """A crop shows at least so many pixels of the frame each way, or the whole frame."""
@@ -61,9 +64,12 @@ def view_of(boxes: FloatArray, frame_wh: tuple[int, int]) -> View:
     if not len(spans):
         return View(0, 0, *(frame_wh if known else (MIN_SIDE_PX, MIN_SIDE_PX)))
     low, high = spans[:, :2].min(axis=0), spans[:, 2:].max(axis=0)
-    across, down = (high - low) + 2 * MARGIN * float((high - low).max())
+    size = high - low
+    across, down = size + 2 * MARGIN * float(size.max())
     across = max(across, down * ASPECT, MIN_SIDE_PX * ASPECT)
     down = max(down, across / ASPECT)
+    if known and across > frame_wh[0]:
+        down = max(float(size[1]) * (1 + 2 * TIGHT_MARGIN), frame_wh[0] / ASPECT)
     centre = (low + high) / 2
     left, wide = _placed(float(centre[0]), across, frame_wh[0] if known else 0)
     top, tall = _placed(float(centre[1]), down, frame_wh[1] if known else 0)

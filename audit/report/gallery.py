@@ -80,9 +80,9 @@ def read_pixels(frames: Frames, frame: int) -> tuple[NDArray[np.uint8] | None, s
     try:
         return decode_rgb(File(path).read_bytes(), (int(frames.height[frame]), int(frames.width[frame]))), ""
     except PictureError as error:
-        return None, f"the image {error}"
+        return None, f"the file {error}"
     except OSError as error:
-        return None, f"the image cannot be read ({error.strerror})"
+        return None, f"the image file cannot be read ({error.strerror})"
 
 
 def shorten(text: str) -> str:

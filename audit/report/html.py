@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,13 @@ from markupsafe import Markup
 from audit.core.findings import Findings, FindingType
 from audit.ports import Progress
 from audit.report.gallery import Card, cards, safe_link, shorten
-from audit.report.plots import Bars, bars_svg, frame_plot, interval_svg, iou_plot, score_plots
+from audit.report.plots import Bars, bars_svg, findings_told, frame_plot, interval_svg, iou_plot, percent, score_plots
 from audit.report.statistics import Rates, Statistics
 from audit.report.tables import run_statistics
 from audit.runs import RunFolder, atomic
+
+FIRST_ROWS = 12
+"""Rows of a table of rates that are open at once."""
 
 MAX_ROWS = 100
 """Rows of a list that are shown; the rest is counted. The run's tables hold them all."""
@@ -68,7 +72,7 @@ def _context(run: RunFolder, shown: list[Card], threshold: float) -> dict[str, A
         "script": Markup(script),  # noqa: S704 - a file of ours
         "policy": _policy(style, script),
         "source": shorten(manifest["source"]),
-        "read_at": manifest.get("read_at", ""),
+        "read_at": _moment(manifest.get("read_at") or ""),
         "source_link": safe_link(manifest["source"]),
         "headline": headline(n_frames, int(statistics.total.annotations[0]), places),
         "places": places,
@@ -86,6 +90,7 @@ def _context(run: RunFolder, shown: list[Card], threshold: float) -> dict[str, A
         "not_compared": _counts(manifest).get("not_compared") or {},
         "facts": _facts(manifest),
         "max_rows": MAX_ROWS,
+        "first_rows": FIRST_ROWS,
     }
 
 
@@ -96,6 +101,8 @@ def _environment() -> Environment:
     filters: dict[str, Callable[[Any], str]] = {
         "percent": _percent,
         "count": lambda n: f"{n:,}",
+        "findings": findings_told,
+        "share": percent,
         "short": lambda text: shorten(str(text)),
         "interval": lambda r: interval_svg(r["share"], r["low"], r["high"]),
         "bars": bars_svg,
@@ -175,6 +182,14 @@ def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]
 
 def _plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _moment(text: str) -> str:
+    """An ISO time to the minute, for people; anything else as it is."""
+    try:
+        return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M %Z").strip()
+    except ValueError:
+        return shorten(text)
 
 
 def _percent(share: float) -> str:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from audit.core.findings import Findings, FindingType
 
 WIDTH, HEIGHT = 320, 150
-LEFT, RIGHT, TOP, BOTTOM = 34, 8, 10, 22
+LEFT, RIGHT, TOP, BOTTOM = 34, 20, 10, 22
 SHARES = np.linspace(0, 1, 11)
 LAST_COUNT = 10
 """Frames with this many findings or more share one bar."""
@@ -37,7 +37,7 @@ def score_plots(findings: Findings, threshold: float) -> list[Bars]:
         scores = findings.score[findings.type == kind]
         if len(scores):
             counts = np.histogram(scores[np.isfinite(scores)], SHARES)[0]
-            told = f"{len(scores):,} findings, {int((scores >= threshold).sum()):,} of them at {threshold:.0%} or more"
+            told = f"{findings_told(len(scores))}, {int((scores >= threshold).sum()):,} at {percent(threshold)} or more"
             plots.append(Bars(f"{kind.title}: score", counts.tolist(), _share_ticks(), told, threshold, kind.code))
     return plots
 
@@ -49,7 +49,7 @@ def iou_plot(findings: Findings) -> Bars | None:
     if not len(iou):
         return None
     counts = np.histogram(iou, np.linspace(0, 1, 21))[0]
-    told = f"IoU of labelled and proposed shape in {len(iou):,} findings, median {np.median(iou):.0%}"
+    told = f"Labelled against proposed shape in {findings_told(len(iou))}, median {percent(float(np.median(iou)))}"
     return Bars("Low IoU: overlap", counts.tolist(), _share_ticks(20), told, kind="low_overlap")
 
 
@@ -60,7 +60,7 @@ def frame_plot(findings: Findings, n_frames: int, threshold: float) -> Bars | No
     per_frame = np.bincount(findings.frame[findings.score >= threshold], minlength=n_frames)
     counts = np.bincount(np.minimum(per_frame, LAST_COUNT), minlength=LAST_COUNT + 1)
     ticks = [(i + 0.5, f"{i}+" if i == LAST_COUNT else str(i)) for i in range(LAST_COUNT + 1)]
-    told = f"{int((per_frame == 0).sum()):,} of {n_frames:,} frames have no finding, the worst has {per_frame.max():,}"
+    told = f"{int((per_frame == 0).sum()):,} of {n_frames:,} frames have none, the worst has {per_frame.max():,}"
     return Bars("Findings per frame", counts.tolist(), ticks, told)
 
 
@@ -95,6 +95,16 @@ def interval_svg(share: float, low: float, high: float) -> Markup:
         '<line class="track" x1="4" x2="116" y1="8" y2="8"/>'
         f'<line class="range" x1="{start:.1f}" x2="{end:.1f}" y1="8" y2="8"/>{dot}</svg>'
     )
+
+
+def percent(share: float) -> str:
+    """A share in whole or tenths of a percent: 0.5 gives "50 %"."""
+    return f"{round(100 * share, 1):g} %"
+
+
+def findings_told(n: int) -> str:
+    """Their number in words: "1 finding", "2 findings"."""
+    return f"{n:,} finding{'' if n == 1 else 's'}"
 
 
 def _grid(top: int, down: float) -> str:

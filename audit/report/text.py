@@ -45,12 +45,13 @@ def csv_header() -> list[str]:
 
 
 def write_csv(rows: Rows, stream: IO[str]) -> None:
-    """Comma-separated, with a header; empty where there is no value.
+    """Comma-separated with a header (RFC 4180, lines end with CR LF); empty where there is no value.
 
     Texts come from servers and files, and a spreadsheet would run one that starts like a formula:
     such a cell gets a single quote in front. Numbers are never touched. Programs should read JSON.
     """
-    writer = csv.writer(stream, lineterminator="\n")
+    # the default "\r\n" also makes the writer quote a lone "\r", which would else split a row
+    writer = csv.writer(stream)
     writer.writerow(csv_header())
     writer.writerows([cell for name in FIELDS for cell in _csv_cells(name, row[name])] for row in rows)
 

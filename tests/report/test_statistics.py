@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from audit.core.annotations import Frames, ShapeType
+from audit.core.findings import Findings, FindingType
+from audit.report.statistics import NOBODY, Rates, Shapes, summarise, wilson
+from audit.report.tables import run_statistics, shape_columns
+from audit.runs import RunFolder
+
+LABELS = ("car", "person", "never used")
+
+
+def row(rates: Rates, name: str) -> dict[str, object]:
+    at = rates.name.tolist().index(name)
+    return {key: values[at] for key, values in rates.columns().items()}
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 1), (1, 1), (0, 50), (50, 50), (1, 3), (7, 41), (500, 1000), (3, 10_000)])
+def test_wilson_agrees_with_scipy(k: int, n: int) -> None:
+    low, high = wilson(np.array([k]), np.array([n]))
+    expected = binomtest(k, n).proportion_ci(confidence_level=0.95, method="wilson")
+    assert (low[0], high[0]) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_wilson_without_trials_knows_nothing() -> None:
+    low, high = wilson(np.array([0]), np.array([0]))
+    assert (low[0], high[0]) == (0, 1)
+
+
+def test_wilson_of_nothing_is_empty() -> None:
+    assert [len(end) for end in wilson(np.array([], int), np.array([], int))] == [0, 0]
+
+
+def test_empty_run() -> None:
+    s = summarise(Shapes(), Frames(), Findings(), (), assignees={}, threshold=0.5)
+    assert (s.total.annotations[0], s.total.findings[0], s.total.few[0]) == (0, 0, True)
+    assert np.isnan(s.total.share[0])
+    assert s.by_type.findings.tolist() == [0] * len(FindingType)
+    assert len(s.by_label) == len(s.by_job) == len(s.by_annotator) == 0
+
+
+@pytest.fixture
+def scene() -> tuple[Shapes, Frames, Findings]:
+    """Job 7 (anna): frames 0, 1 with 3 cars and a person; job 8 (boris): frame 2 with a polyline and a crowd."""
+    shapes = Shapes(
+        frame=[0, 0, 1, 1, 2, 2],
+        label=[0, 0, 0, 1, 1, 1],
+        shape=[0, 0, 0, 0, ShapeType.POLYLINE, 0],
+        crowd=[0, 0, 0, 0, 0, 1],
+    )
+    frames = Frames(name=["a", "b", "c"], number=[0, 1, 2], job=[7, 7, 8])
+    t = FindingType
+    findings = Findings(
+        # two findings about car 0 count as one object; one below the threshold; two missing persons
+        type=[t.LOW_OVERLAP, t.DUPLICATE_ANNOTATION, t.EXTRA_ANNOTATION, t.MISSING_ANNOTATION, t.MISSING_ANNOTATION],
+        frame=[0, 0, 1, 1, 2],
+        score=[0.9, 0.8, 0.1, 0.7, 0.6],
+        annotation=[0, 0, 2, -1, -1],
+        label=[0, 0, 0, -1, -1],
+        suggested_label=[0, -1, -1, 1, 1],
+    )
+    return shapes, frames, findings
+
+
+def test_counts_by_hand(scene: tuple[Shapes, Frames, Findings]) -> None:
+    s = summarise(*scene, LABELS, assignees={7: "anna", 8: "boris"}, threshold=0.5)
+    told = ("annotations", "findings", "objects", "in_doubt", "share")
+    # objects: 4 boxes, 2 missing; neither the polyline nor the crowd was compared
+    assert [row(s.total, "all")[k] for k in told] == [6, 4, 6, 3, 0.5]
+    assert [row(s.by_label, "car")[k] for k in told] == [3, 2, 3, 1, 1 / 3]
+    assert [row(s.by_label, "person")[k] for k in told] == [3, 2, 3, 2, 2 / 3]
+    assert [row(s.by_job, "job 7")[k] for k in told] == [4, 3, 5, 2, 0.4]
+    assert [row(s.by_annotator, "boris")[k] for k in told] == [2, 1, 1, 1, 1.0]
+    assert s.by_type.findings.tolist() == [2, 1, 0, 0, 1, 0]
+    assert s.by_type.share.tolist() == [2 / 6, 1 / 4, 0, 0, 1 / 4, 0]
+
+
+def test_labels_without_anything_are_left_out(scene: tuple[Shapes, Frames, Findings]) -> None:
+    s = summarise(*scene, LABELS, assignees={}, threshold=0.5)
+    assert set(s.by_label.name) == {"car", "person"}
+
+
+def test_the_threshold_counts_itself(scene: tuple[Shapes, Frames, Findings]) -> None:
+    assert summarise(*scene, LABELS, assignees={}, threshold=0.9).total.findings[0] == 1
+    assert summarise(*scene, LABELS, assignees={}, threshold=0.0).total.findings[0] == 5
+
+
+def test_an_invalid_polyline_is_an_object_in_doubt(scene: tuple[Shapes, Frames, Findings]) -> None:
+    shapes, frames, _ = scene
+    broken = Findings(type=[FindingType.INVALID_SHAPE], frame=[2], score=[1.0], annotation=[4], label=[1])
+    s = summarise(shapes, frames, broken, LABELS, assignees={}, threshold=0.5)
+    assert (s.total.objects[0], s.total.in_doubt[0]) == (5, 1)
+
+
+def test_jobs_of_one_person_are_added_up(scene: tuple[Shapes, Frames, Findings]) -> None:
+    s = summarise(*scene, LABELS, assignees={7: "anna", 8: "anna"}, threshold=0.5)
+    assert s.by_annotator.name.tolist() == ["anna"]
+    assert s.by_annotator.annotations.tolist() == [6]
+
+
+def test_without_assignees_there_are_no_annotators(scene: tuple[Shapes, Frames, Findings]) -> None:
+    assert len(summarise(*scene, LABELS, assignees={7: ""}, threshold=0.5).by_annotator) == 0
+    some = summarise(*scene, LABELS, assignees={7: "anna"}, threshold=0.5)
+    assert set(some.by_annotator.name) == {"anna", NOBODY}
+
+
+def test_without_jobs_there_is_no_table_of_jobs(scene: tuple[Shapes, Frames, Findings]) -> None:
+    shapes, frames, findings = scene
+    s = summarise(shapes, frames.replace(job=[-1, -1, -1]), findings, LABELS, assignees={}, threshold=0.5)
+    assert len(s.by_job) == 0
+
+
+@pytest.mark.parametrize(("n", "k", "few"), [(29, 0, True), (30, 0, False), (30, 15, True), (1000, 500, False)])
+def test_few_objects_or_a_wide_interval_judge_nobody(n: int, k: int, few: bool) -> None:
+    shapes = Shapes(frame=[0] * n, label=[0] * n)
+    findings = Findings(type=[1] * k, frame=[0] * k, score=[1.0] * k, annotation=range(k), label=[0] * k)
+    s = summarise(shapes, Frames(name=["a"], number=[0]), findings, LABELS, assignees={}, threshold=0.5)
+    assert s.by_label.few.tolist() == [few]
+
+
+def test_the_columns_of_a_run_are_those_of_its_annotations(real_run: RunFolder) -> None:
+    shapes, annotations = shape_columns(real_run), real_run.annotations()
+    for name, values in shapes.columns().items():
+        assert values.tolist() == getattr(annotations, name).tolist(), name
+
+
+def test_statistics_of_a_run(real_run: RunFolder) -> None:
+    s = run_statistics(real_run, threshold=0.5)
+    assert (s.total.annotations[0], s.total.findings[0]) == (8, 6)
+    assert set(s.by_annotator.name) == {"anna", NOBODY}
