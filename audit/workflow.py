@@ -57,6 +57,7 @@ def audit(
     _check_out(out, snapshot)
     with timings.stage("predict"):
         predictors = open_predictors(snapshot)
+    _check_mapping(settings, predictors)
     auditors = [Auditor(p, _matched(p, snapshot, settings, progress)) for p in predictors]
     knows = _knows(auditors, len(snapshot.labels))
     _check_images(store, predictors)
@@ -98,6 +99,13 @@ def _check_out(out: Path, snapshot: Snapshot) -> None:
         return
     if earlier != snapshot.source:
         raise UsageError(f"{out} holds an audit of {earlier}. Give another --out, or remove that folder.")
+
+
+def _check_mapping(settings: Settings, predictors: Sequence[Predictor]) -> None:
+    classes = [c for p in predictors for c in p.labels]
+    for cls, label in settings.mapping.items():
+        if cls not in classes:
+            raise UsageError(f"--map {cls}={label}: no model has a class '{cls}' (there are: {listing(classes)})")
 
 
 def _matched(predictor: Predictor, snapshot: Snapshot, settings: Settings, progress: Progress) -> LabelMatch:
