@@ -16,6 +16,10 @@ SAME_PLACE_IOU = 0.5
 """A finding without an annotation is at the missing object's place from this overlap on (PASCAL VOC's threshold)."""
 
 
+LIKELY = 0.5
+"""Below this a finding is weak, as in the summary of ``cvat-audit run``: few people read that far down the list."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """rank: 1-based place in the list of findings, 0 if there is none. type, score: that finding's."""
@@ -71,29 +75,37 @@ def _overlap(planted: Planted, box: Sequence[float]) -> float:
 
 
 def lines(outcomes: Sequence[Outcome], rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The list for people, one mistake a line, and a closing count."""
-    exact = sum(o.exact for o in outcomes)
-    noticed = sum(o.type is not None and not o.exact for o in outcomes)
-    rest = others(outcomes, rows)
+    """The list for people, one mistake a line, and two closing lines."""
+    verdicts = [verdict(o) for o in outcomes]
+    rest = [float(rows[rank - 1]["score"]) for rank in others(outcomes, rows)]
+    likely = sum(score >= LIKELY for score in rest)
     return [
         "What became of the planted mistakes:",
         *(f"  {_line(o)}" for o in outcomes),
-        f"{exact} of {len(outcomes)} found, {noticed} noticed under another name, "
-        f"{len(outcomes) - exact - noticed} not found. {_rest(rest)}",
+        f"{verdicts.count('found')} of {len(outcomes)} found, {verdicts.count('weak')} only as a weak finding (below "
+        f"{LIKELY:.0%}), {verdicts.count('other')} noticed under another name, {verdicts.count('none')} not found.",
+        f"Findings that belong to no planted mistake: {likely} likely, {len(rest) - likely} weak.",
     ]
+
+
+def verdict(outcome: Outcome) -> str:
+    """found: of the planted type and likely; weak: below ``LIKELY``; other: of another type; none: nothing there."""
+    if outcome.type is None:
+        return "none"
+    if not outcome.exact:
+        return "other"
+    return "found" if outcome.score >= LIKELY else "weak"
 
 
 def _line(outcome: Outcome) -> str:
     mistake = outcome.planted.mistake
     what = f"{mistake.image}: {mistake.what} ({mistake.type.title})"
-    if outcome.type is None:
-        return f"{what} → NOT FOUND" + (f" ({mistake.hard})" if mistake.hard else "")
     place = f"rank {outcome.rank}, {100 * outcome.score:.1f} %"
-    return f"{what} → " + (f"found ({place})" if outcome.exact else f"noticed as {outcome.type.title} ({place})")
-
-
-def _rest(ranks: Sequence[int]) -> str:
-    if not ranks:
-        return "No other findings."
-    shown = ", ".join(map(str, ranks[:10])) + (" ..." if len(ranks) > 10 else "")
-    return f"{len(ranks)} other findings belong to no planted mistake (rank {shown})."
+    title = outcome.type.title if outcome.type is not None else ""
+    said = {
+        "found": f"found ({place})",
+        "weak": f"weak: far down the list ({place})",
+        "other": f"noticed as {title} ({place})",
+        "none": "NOT FOUND",
+    }[verdict(outcome)]
+    return f"{what} → {said}" + (f"; hard: {mistake.hard}" if mistake.hard else "")

@@ -39,7 +39,8 @@ def test_without_findings_nothing_is_found() -> None:
     assert all(o.rank == 0 and not o.exact for o in outcomes)
     text = lines(outcomes, [])
     assert sum("NOT FOUND" in line for line in text) == len(ALL)
-    assert text[-1] == f"0 of {len(ALL)} found, 0 noticed under another name, {len(ALL)} not found. No other findings."
+    assert text[-2].startswith(f"0 of {len(ALL)} found") and text[-2].endswith(f"{len(ALL)} not found.")
+    assert text[-1] == "Findings that belong to no planted mistake: 0 likely, 0 weak."
 
 
 def test_the_hard_ones_say_why_they_are_hard() -> None:
@@ -51,6 +52,20 @@ def test_the_annotation_and_the_type_make_it_found() -> None:
     (outcome,) = judge([TRUCK], rows)
     assert (outcome.exact, outcome.rank, outcome.type) == (True, 1, FindingType.MISMATCHING_LABEL)
     assert "found (rank 1, 91.0 %)" in lines([outcome], rows)[1]
+
+
+def test_far_down_the_list_is_not_found() -> None:
+    rows = [finding("mismatching_label", "bus.jpg", TRUCK.annotation_ids[0], score=0.49)]
+    text = lines(judge([TRUCK], rows), rows)
+    assert "weak: far down the list (rank 1, 49.0 %)" in text[1]
+    assert text[-2] == (
+        "0 of 1 found, 1 only as a weak finding (below 50%), 0 noticed under another name, 0 not found."
+    )
+
+
+def test_false_alarms_are_counted() -> None:
+    rows = [finding("extra_annotation", "bus.jpg", 99, score=s) for s in (0.9, 0.5, 0.2)]
+    assert lines(judge([TRUCK], rows), rows)[-1].endswith(": 2 likely, 1 weak.")
 
 
 def test_another_type_at_the_same_annotation_is_only_noticed() -> None:
