@@ -16,7 +16,7 @@ from audit.core.findings import Findings, FindingType, caption
 from audit.ports import Progress
 from audit.report.crops import BUDGET_BYTES, View, data_uri, jpeg, view_of
 from audit.report.outlines import Path, annotation_path, box_path, prediction_path
-from audit.report.rows import iter_finding_rows, select
+from audit.report.rows import rows_of
 from audit.report.tables import annotations_at, predictions_at
 from audit.runs import RunFolder
 
@@ -56,10 +56,9 @@ class Card:
         return f"{ground} {self.image}, frame {self.frame}, with {drawn}: {self.caption}"
 
 
-def cards(run: RunFolder, *, limit: int, progress: Progress) -> list[Card]:
-    """The ``limit`` findings with the highest score. Every image is read once, one at a time."""
-    chosen = select(run.findings(), run.labels)[:limit]
-    rows = list(iter_finding_rows(run, limit=limit))
+def cards(run: RunFolder, chosen: Findings, progress: Progress) -> list[Card]:
+    """A card for each finding, in their order. Every image is read once, one at a time."""
+    rows = list(rows_of(run, chosen))
     maker = _Maker(run, chosen)
     made: dict[int, Card] = {}
     frames = np.unique(chosen.frame)

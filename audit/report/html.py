@@ -18,6 +18,7 @@ from audit.core.findings import Findings, FindingType
 from audit.ports import Progress
 from audit.report.gallery import Card, cards, safe_link, shorten
 from audit.report.plots import Bars, bars_svg, findings_told, frame_plot, interval_svg, iou_plot, percent, score_plots
+from audit.report.rows import select
 from audit.report.statistics import Rates, Statistics
 from audit.report.tables import run_statistics
 from audit.runs import RunFolder, atomic
@@ -45,7 +46,8 @@ def write_report(run: RunFolder, path: Path, *, gallery: int = 200, threshold: f
     from this score on are counted in the headline, tables and rates. Frames whose image is missing
     or broken get a sketch of their shapes. Raises ServiceError if the file cannot be written.
     """
-    context = _context(run, cards(run, limit=gallery, progress=progress), threshold)
+    findings = select(run.findings(), run.labels)
+    context = _context(run, findings, cards(run, findings[:gallery], progress), threshold)
     template = _environment().get_template("report.html.j2")
     with atomic(path, "w") as stream:
         for part in template.generate(**context):
@@ -61,9 +63,9 @@ def headline(frames: int, labels: int, places: int) -> str:
     return f"In {frames:,} {_plural(frames, 'frame')} with {labels:,} {_plural(labels, 'label')} we found {found}."
 
 
-def _context(run: RunFolder, shown: list[Card], threshold: float) -> dict[str, Any]:
-    findings, manifest = run.findings(), run.manifest
-    statistics = run_statistics(run, threshold=threshold)
+def _context(run: RunFolder, findings: Findings, shown: list[Card], threshold: float) -> dict[str, Any]:
+    manifest = run.manifest
+    statistics = run_statistics(run, threshold=threshold, findings=findings)
     n_frames = len(run.frames())
     places = int(statistics.total.findings[0])
     style, script = _asset("report.css"), _asset("report.js")

@@ -68,6 +68,11 @@ def iter_finding_rows(
 ) -> Iterator[dict[str, Any]]:
     """``finding_rows``, but one at a time, so that a long list is never in memory whole."""
     findings = select(run.findings(), run.labels, types=types, labels=labels, min_score=min_score)[:limit]
+    return rows_of(run, findings)
+
+
+def rows_of(run: RunFolder, findings: Findings) -> Iterator[dict[str, Any]]:
+    """These findings of the run as objects, in this order."""
     return _chunked(findings, _frame_view(run), assignees(run))
 
 

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from audit.core.annotations import Annotations, Predictions, ShapeType
+from audit.core.findings import Findings
 from audit.core.table import IntArray
 from audit.report.rows import assignees
 from audit.report.statistics import Shapes, Statistics, summarise
 from audit.runs import RunFolder, from_arrow
 
+BATCH_ROWS = 8192
+"""Rows decoded at a time: with a thousand points each still only some 100 MB."""
 
-def run_statistics(run: RunFolder, *, threshold: float) -> Statistics:
-    """The statistics of a run; see ``audit.report.statistics``."""
+
+def run_statistics(run: RunFolder, *, threshold: float, findings: Findings | None = None) -> Statistics:
+    """The statistics of a run; see ``audit.report.statistics``. findings: the run's, if they are read already."""
     return summarise(
         shape_columns(run),
         run.frames(),
-        run.findings(),
+        run.findings() if findings is None else findings,
         run.labels,
         assignees=assignees(run),
         threshold=threshold,
@@ -32,30 +38,51 @@ def shape_columns(run: RunFolder) -> Shapes:
     """Frame, label, type and crowd flag of every annotation, without their outlines and masks."""
     kinds = {t.name.lower(): int(t) for t in ShapeType}
     labels = {name: i for i, name in enumerate(run.labels)}
-    scanner = ds.dataset(run.path / "annotations.parquet").scanner(columns=["frame", "label", "shape", "crowd"])
-    return Shapes.concat(
-        Shapes(
-            frame=batch["frame"].to_numpy(zero_copy_only=False),
-            label=_codes(batch["label"], labels),
-            shape=_codes(batch["shape"], kinds),
-            crowd=batch["crowd"].to_numpy(zero_copy_only=False),
+    with pq.ParquetFile(run.path / "annotations.parquet") as file:
+        return Shapes.concat(
+            Shapes(
+                frame=batch["frame"].to_numpy(zero_copy_only=False),
+                label=_codes(batch["label"], labels),
+                shape=_codes(batch["shape"], kinds),
+                crowd=batch["crowd"].to_numpy(zero_copy_only=False),
+            )
+            for batch in file.iter_batches(BATCH_ROWS, columns=["frame", "label", "shape", "crowd"])
         )
-        for batch in scanner.to_batches()
-    )
 
 
 def annotations_at(run: RunFolder, rows: IntArray) -> Annotations:
-    """The annotations at these rows, in this order; -1 is not allowed."""
-    if not len(rows):
-        return Annotations()
-    table = ds.dataset(run.path / "annotations.parquet").take(pa.array(rows, pa.int64()))
-    annotations: Annotations = from_arrow(table, Annotations, run.labels)
+    """The annotations at these rows of the table, which must be sorted, each named once."""
+    annotations: Annotations = from_arrow(_taken(run.path / "annotations.parquet", rows), Annotations, run.labels)
     return annotations
 
 
 def predictions_at(run: RunFolder, rows: IntArray) -> Predictions:
-    """The predictions at these rows, in this order; -1 is not allowed."""
-    return run.predictions_at(rows) if len(rows) else Predictions()
+    """The predictions at these rows of the table, which must be sorted, each named once."""
+    predictions: Predictions = from_arrow(_taken(run.path / "predictions.parquet", rows), Predictions, run.labels)
+    return predictions
+
+
+def _taken(path: Path, rows: IntArray) -> pa.Table:
+    """A few rows of a large table, of which only some thousand are ever in memory."""
+    parts: list[Any] = []
+    with pq.ParquetFile(path) as file:
+        schema, group_start = file.schema_arrow, 0
+        for group in range(file.num_row_groups):
+            group_stop = group_start + file.metadata.row_group(group).num_rows
+            wanted = rows[(rows >= group_start) & (rows < group_stop)] - group_start
+            if len(wanted):
+                parts += _taken_from(file.iter_batches(BATCH_ROWS, row_groups=[group]), wanted)
+            group_start = group_stop
+    return pa.Table.from_batches(parts, schema).unify_dictionaries()
+
+
+def _taken_from(batches: Iterable[Any], rows: IntArray) -> Iterator[Any]:
+    start = 0
+    for batch in batches:
+        first, last = np.searchsorted(rows, [start, start + len(batch)])
+        if last > first:
+            yield batch.take(pa.array(rows[first:last] - start))
+        start += len(batch)
 
 
 def _codes(values: Any, codes: dict[str, int]) -> IntArray:

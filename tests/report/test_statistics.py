@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from audit.core.annotations import Frames, ShapeType
+from audit.core.annotations import Frames, Predictions, ShapeType
 from audit.core.findings import Findings, FindingType
 from audit.report.statistics import NOBODY, Rates, Shapes, summarise, wilson
-from audit.report.tables import run_statistics, shape_columns
-from audit.runs import RunFolder
+from audit.report.tables import BATCH_ROWS, annotations_at, predictions_at, run_statistics, shape_columns
+from audit.runs import RunFolder, table_writer
+from tests.report.conftest import save_run
 
 LABELS = ("car", "person", "never used")
 
@@ -131,3 +134,26 @@ def test_statistics_of_a_run(real_run: RunFolder) -> None:
     s = run_statistics(real_run, threshold=0.5)
     assert (s.total.annotations[0], s.total.findings[0]) == (8, 6)
     assert set(s.by_annotator.name) == {"anna", NOBODY}
+
+
+@pytest.mark.parametrize("rows", [[], [0], [2, 3, 7]])
+def test_rows_of_large_tables_are_taken_one_by_one(real_run: RunFolder, rows: list[int]) -> None:
+    taken, all_of_them = annotations_at(real_run, np.array(rows, int)), real_run.annotations()
+    assert taken.annotation_id.tolist() == all_of_them.annotation_id[rows].tolist()
+    assert [p is None for p in taken.points] == [all_of_them.points[row] is None for row in rows]
+
+
+def test_rows_are_found_in_any_row_group_and_batch(tmp_path: Path) -> None:
+    n = 3 * BATCH_ROWS
+    everything = Predictions(
+        xyxy=np.arange(4.0 * n).reshape(n, 4), frame=range(n), label=np.arange(n) % 4, score=np.linspace(0, 1, n)
+    )
+    run = save_run(tmp_path / "run")
+    with table_writer(run.path / "predictions.parquet", Predictions, run.labels) as write:
+        for start, stop in ((0, 10), (10, 2 * BATCH_ROWS + 5), (2 * BATCH_ROWS + 5, n)):
+            write(everything[start:stop])
+    rows = np.array([0, 9, 10, BATCH_ROWS + 9, BATCH_ROWS + 10, 2 * BATCH_ROWS + 5, n - 1])
+    taken = predictions_at(run, rows)
+    assert taken.frame.tolist() == rows.tolist()
+    assert taken.label.tolist() == (rows % 4).tolist()
+    assert np.array_equal(taken.xyxy, everything.xyxy[rows])
