@@ -216,13 +216,10 @@ def clear_task_annotations(request: Request) -> Response:
 
 
 def routes(table: Routes) -> None:
-    def imported(_: Request) -> Response:
-        raise ApiError(410, "The double does not import annotations")
-
     table.add(
         "/api/jobs/{id}/annotations/?",
         GET=get_job_annotations,
-        POST=imported,
+        also="POST",
         PUT=write_job_annotations,
         PATCH=write_job_annotations,
         DELETE=clear_job_annotations,
@@ -230,7 +227,7 @@ def routes(table: Routes) -> None:
     table.add(
         "/api/tasks/{id}/annotations/?",
         GET=get_task_annotations,
-        POST=imported,
+        also="POST",
         PUT=write_task_annotations,
         PATCH=write_task_annotations,
         DELETE=clear_task_annotations,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import secrets
 from typing import Any
 
@@ -100,7 +101,8 @@ def login(request: Request) -> Response:
     key = next((key for key, owner in state.keys.items() if owner == user.id), None) or secrets.token_hex(20)
     state.keys[key] = user.id
     # Two cookies in one header would be misread: the transport splits this list into two.
-    cookies = f"sessionid={session}; Path=/; HttpOnly\ncsrftoken={csrf}; Path=/"
+    tail = "Max-Age=1209600; Path=/; SameSite=Lax"
+    cookies = f"csrftoken={csrf}; {tail}\nsessionid={session}; HttpOnly; {tail}"
     return Response(200, {"key": key}, {"Set-Cookie": cookies})
 
 
@@ -230,6 +232,25 @@ def list_organizations(request: Request) -> Response:
     return listing.page(request, rows, lambda found: _show_organization(request, found))
 
 
+def create_organization(request: Request) -> Response:
+    slug = str(request.object().get("slug", ""))
+    if not re.fullmatch(r"[-\w]+", slug, re.ASCII):
+        text = 'Enter a valid "slug" consisting of letters, numbers, underscores or hyphens.'
+        raise ApiError(400, {"slug": [text]})
+    if any(found.slug == slug for found in request.state.organizations.values()):
+        raise ApiError(400, {"slug": ["organization with this slug already exists."]})
+    found = add_organization(request.state, slug, str(request.object().get("name", slug)), request.user.id)
+    return Response(201, _show_organization(request, found))
+
+
+def add_organization(state: State, slug: str, name: str, owner: int) -> Organization:
+    """Store an organization; its owner is its first member."""
+    now = state.now()
+    found = Organization(state.next_id("organization"), slug, name, owner, now, state.now(), {owner: "owner"})
+    state.organizations[found.id] = found
+    return found
+
+
 def get_organization(request: Request) -> Response:
     found = request.state.organizations.get(request.number("id"))
     if found is None:
@@ -252,9 +273,9 @@ def routes(table: Routes) -> None:
     table.add("/api/auth/logout", GET=logout, POST=logout)
     table.add("/api/auth/access_tokens", GET=list_tokens, POST=create_token)
     table.add("/api/auth/access_tokens/self", GET=own_token)
-    table.add("/api/auth/access_tokens/{id}", DELETE=delete_token)
+    table.add("/api/auth/access_tokens/{id}", also="GET PATCH", DELETE=delete_token)
     table.add("/api/users", GET=list_users)
     table.add("/api/users/self", GET=self_account)
-    table.add("/api/users/{id}", GET=get_user)
-    table.add("/api/organizations", GET=list_organizations)
-    table.add("/api/organizations/{id}", GET=get_organization)
+    table.add("/api/users/{id}", also="PATCH DELETE", GET=get_user)
+    table.add("/api/organizations", GET=list_organizations, POST=create_organization)
+    table.add("/api/organizations/{id}", also="PATCH DELETE", GET=get_organization)

@@ -195,4 +195,4 @@ def routes(table: Routes) -> None:
     table.add("/api/jobs/{id}/data/?", GET=media.get_job_data)
     table.add("/api/jobs/{id}/data/meta", GET=media.get_job_meta, PATCH=media.change_job_meta)
     table.add("/api/jobs/{id}/preview", GET=media.get_job_preview)
-    table.add("/api/tasks/{id}/validation_layout", GET=validation_layout)
+    table.add("/api/tasks/{id}/validation_layout", also="PATCH", GET=validation_layout)

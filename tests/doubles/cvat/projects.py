@@ -293,6 +293,6 @@ def drop_task(state: State, task_id: int) -> None:
 
 def routes(table: Routes) -> None:
     table.add("/api/labels", GET=list_labels)
-    table.add("/api/labels/{id}", GET=get_label)
+    table.add("/api/labels/{id}", also="PATCH DELETE", GET=get_label)
     table.add("/api/projects", GET=list_projects, POST=create_project)
     table.add("/api/projects/{id}", GET=get_project, PATCH=change_project, DELETE=delete_project)

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.doubles.cvat import annotating, shapes, tasks
-from tests.doubles.cvat.auth import add_token
+from tests.doubles.cvat.auth import add_organization, add_token
 from tests.doubles.cvat.faults import Faults
 from tests.doubles.cvat.jobs import new_ground_truth, show_job
 from tests.doubles.cvat.projects import add_labels
-from tests.doubles.cvat.state import Function, Job, Organization, Project, State, User
+from tests.doubles.cvat.state import Function, Job, Project, State, User
 from tests.doubles.cvat.transport import Logged, Server
 from tests.doubles.cvat.web import Request
 
@@ -94,11 +94,8 @@ class FakeCvat:
 
     def add_organization(self, slug: str, *, owner: str = ADMIN, members: tuple[str, ...] = ()) -> int:
         """An organization; its owner and members (as workers) may use its slug."""
-        now = self.state.now()
-        owner_id = self._user(owner)
-        found = Organization(self.state.next_id("organization"), slug, slug, owner_id, now, now, {owner_id: "owner"})
+        found = add_organization(self.state, slug, slug, self._user(owner))
         found.members.update((self._user(name), "worker") for name in members)
-        self.state.organizations[found.id] = found
         return found.id
 
     def _user(self, name: str) -> int:

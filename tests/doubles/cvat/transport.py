@@ -65,6 +65,8 @@ def _carry_out(route: Any, request: Request) -> Response:
     if request.method == "OPTIONS":
         return Response(200, {"name": "", "description": "", "renders": [], "parses": ["application/json"]})
     method = "GET" if request.method == "HEAD" and "HEAD" not in route.methods else request.method
+    if method in route.also:
+        raise ApiError(501, f"{method} {request.path} is not covered by the double")
     if method not in route.methods:
         raise ApiError(405, {"detail": f'Method "{request.method}" not allowed.'})
     if request.read_only and request.method not in SAFE:

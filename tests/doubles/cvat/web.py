@@ -155,13 +155,14 @@ class Route:
     pattern: re.Pattern[str]
     methods: dict[str, Handler]
     public: bool
+    also: tuple[str, ...] = ()
 
     @property
     def allow(self) -> str:
         """The Allow header, in the server's order."""
         known = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-        head = ["HEAD"] if "GET" in self.methods else []
-        return ", ".join([name for name in known if name in self.methods] + head + ["OPTIONS"])
+        head = ["HEAD"] if "GET" in {*self.methods, *self.also} else []
+        return ", ".join([name for name in known if name in self.methods or name in self.also] + head + ["OPTIONS"])
 
 
 class Routes:
@@ -170,10 +171,13 @@ class Routes:
     def __init__(self) -> None:
         self._routes: list[Route] = []
 
-    def add(self, template: str, *, public: bool = False, **methods: Handler) -> None:
-        """Serve a path; methods by name (GET=..., POST=...)."""
+    def add(self, template: str, *, public: bool = False, also: str = "", **methods: Handler) -> None:
+        """Serve a path; methods by name (GET=..., POST=...).
+
+        also: what the real server can do there and the double can't; answered with 501, so that nobody is fooled.
+        """
         pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", template)
-        self._routes.append(Route(re.compile(f"^{pattern}$"), methods, public))
+        self._routes.append(Route(re.compile(f"^{pattern}$"), methods, public, tuple(also.split())))
 
     def find(self, path: str) -> tuple[Route, dict[str, str]] | None:
         """The route of a decoded path and its variable parts."""
