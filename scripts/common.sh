@@ -8,7 +8,7 @@ TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 VENV=${CVAT_AUDIT_VENV:-$TOP/.venv}
 unset PYTHONPATH PYTHONHOME # another project's packages must not mix with the environment's
 
-say() { printf '%s\n' "$*" >&2; }
+say() { printf '%s\n' "$@" >&2; } # one line per argument
 fail() { # code, line...
   local code=$1
   shift
