@@ -1,0 +1,209 @@
+"""What a reader collects on its way through an export: labels, frames, shapes, and what went wrong."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+import numpy as np
+
+from audit.adapters.exports.numbers import whole
+from audit.adapters.exports.shapes import Shape
+from audit.adapters.pictures import MAX_PIXELS
+from audit.core.annotations import NO_ID, Annotations, Frames, Job, Problem, Snapshot
+from audit.core.table import objects
+from audit.errors import UsageError
+
+MAX_PROBLEMS = 500
+"""So many are listed one by one; a file with more gets a count of the rest."""
+
+
+class Labels:
+    """Names to codes, in the order of the export."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self.codes: dict[str, int] = {}
+        for name in names:
+            self.declare(name)
+
+    def declare(self, name: str) -> int:
+        """The code of this name, new or not."""
+        return self.codes.setdefault(name, len(self.codes))
+
+    def code(self, name: str, where: str) -> int:
+        """The code of a declared name. Raises UsageError with the place and the names there are."""
+        if name not in self.codes:
+            raise unknown_label(where, f"label '{name}'", self.codes)
+        return self.codes[name]
+
+
+def unknown_label(where: str, what: str, known: Iterable[object]) -> UsageError:
+    """The error for a label or category that the export does not declare."""
+    names = [str(k) for k in known]
+    shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+    return UsageError(f"{where}: {what} is not declared by the export (it has: {shown or 'none'}); export it again")
+
+
+class Problems:
+    """Things skipped, bounded: a broken file of a million shapes must not become a million lines."""
+
+    def __init__(self) -> None:
+        self._listed: list[Problem] = []
+        self._more = 0
+
+    def add(self, where: str, reason: str) -> None:
+        if len(self._listed) < MAX_PROBLEMS:
+            self._listed.append(Problem(where[:300], reason[:300]))
+        else:
+            self._more += 1
+
+    def all(self) -> tuple[Problem, ...]:
+        rest = [Problem("and more", f"{self._more} further problems are not listed")] if self._more else []
+        return (*self._listed, *rest)
+
+
+class FrameRows:
+    """Grows into ``Frames``. wanted: the numbers to keep, ``None`` for all."""
+
+    def __init__(self, wanted: range | None) -> None:
+        self.wanted = wanted
+        self.names: list[str] = []
+        self.subsets: list[str] = []
+        self._columns = {name: array("q") for name in ("number", "width", "height", "task", "job", "image_id")}
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def add(
+        self,
+        name: str,
+        number: int,
+        size_hw: tuple[int, int],
+        *,
+        task: int = NO_ID,
+        job: int = NO_ID,
+        image_id: int = NO_ID,
+        subset: str = "",
+    ) -> int:
+        """The row of this frame, -1 if its number is not wanted."""
+        if self.wanted is not None and number not in self.wanted:
+            return NO_ID
+        values = (number, size_hw[1], size_hw[0], task, job, image_id)
+        for column, value in zip(self._columns.values(), values, strict=True):
+            column.append(value)
+        self.names.append(name)
+        self.subsets.append(subset)
+        return len(self.names) - 1
+
+    def size_hw(self, row: int) -> tuple[int, int]:
+        """Height and width, zeros if unknown."""
+        return self._columns["height"][row], self._columns["width"][row]
+
+    def table(self) -> Frames:
+        return Frames(name=objects(self.names), **{k: _ints(v) for k, v in self._columns.items()})
+
+
+class ShapeRows:
+    """Grows into ``Annotations``."""
+
+    def __init__(self) -> None:
+        self._boxes = array("d")
+        self._rotation = array("d")
+        self._columns = {name: array("q") for name in ("frame", "label", "annotation_id", "shape")}
+        self._flags = {name: array("b") for name in ("crowd", "track", "occluded")}
+        self._objects: dict[str, list[object]] = {"points": [], "mask": [], "source": []}
+
+    def __len__(self) -> int:
+        return len(self._rotation)
+
+    def add(  # noqa: PLR0913  one argument a column
+        self,
+        shape: Shape,
+        frame: int,
+        label: int,
+        annotation_id: int,
+        *,
+        crowd: bool = False,
+        track: bool = False,
+        occluded: bool = False,
+        source: str = "manual",
+    ) -> None:
+        self._boxes.extend(shape.xyxy)
+        self._rotation.append(shape.rotation)
+        for column, value in zip(self._columns.values(), (frame, label, annotation_id, shape.type), strict=True):
+            column.append(value)
+        for flags, on in zip(self._flags.values(), (crowd, track, occluded), strict=True):
+            flags.append(on)
+        for values, item in zip(self._objects.values(), (shape.points, shape.mask, source), strict=True):
+            values.append(item)
+
+    def set_ids(self, ids: Iterable[int]) -> None:
+        """Exchange the ids of all rows."""
+        self._columns["annotation_id"] = array("q", ids)
+
+    def table(self) -> Annotations:
+        columns: dict[str, Any] = {name: _ints(values) for name, values in self._columns.items()}
+        columns |= {name: np.array(values, dtype=np.bool_) for name, values in self._flags.items()}
+        columns |= {name: objects(values) for name, values in self._objects.items()}
+        return Annotations(
+            xyxy=np.array(self._boxes, dtype=np.float64).reshape(-1, 4),
+            rotation=np.array(self._rotation, dtype=np.float64),
+            **columns,
+        )
+
+
+@dataclass
+class Reading:
+    """One export while it is read.
+
+    positions, shape_positions: frames and shapes met so far, kept or not, for formats without numbers.
+    skipped: what was left out or is worth saying, with how often it came.
+    """
+
+    wanted: range | None
+    labels: Labels = field(default_factory=Labels)
+    problems: Problems = field(default_factory=Problems)
+    shapes: ShapeRows = field(default_factory=ShapeRows)
+    jobs: list[Job] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
+    link: str = ""
+    positions: int = 0
+    shape_positions: int = 0
+    frames: FrameRows = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.frames = FrameRows(self.wanted)
+
+    def size(self, width: object, height: object, where: str) -> tuple[int, int]:
+        """(h, w) as stated, or zeros with a problem when no image can have that size."""
+        w, h = whole(width), whole(height)
+        if w is None or h is None or w < 0 or h < 0 or w * h > MAX_PIXELS:
+            stated = f"{str(width)[:30]} x {str(height)[:30]}"
+            self.problems.add(where, f"states a size of {stated} px, which no image can have; taken as unknown")
+            return 0, 0
+        return h, w
+
+    def snapshot(self, source: str) -> Snapshot:
+        """All that was collected, as one value."""
+        annotations = self.shapes.table()
+        counted = [f"{count} {what}" for what, count in sorted(self.skipped.items()) if count]
+        return Snapshot(
+            source=source,
+            labels=tuple(self.labels.codes),
+            frames=self.frames.table(),
+            annotations=annotations,
+            jobs=tuple(self.jobs),
+            read_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            link=self.link,
+            problems=self.problems.all(),
+            notes=(*self.notes, *counted),
+        )
+
+
+def _ints(values: array[int]) -> np.ndarray:
+    return np.array(values, dtype=np.int64)
