@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from audit.adapters.fiftyone.appearance import WORST_FIRST
 from audit.adapters.fiftyone.database import URI, require_fiftyone
 from audit.adapters.folders import state_dir
 from audit.errors import ServiceError, UsageError
@@ -59,7 +60,7 @@ def app_server(dataset_name: str, *, port: int | None = None) -> Iterator[tuple[
         raise RuntimeError("the App must run inside audit.adapters.fiftyone.database.database()")
     _require_dataset(dataset_name)
     chosen = _port(port)
-    url = f"http://{HOST}:{chosen}/datasets/{quote(dataset_name, safe='')}"
+    url = f"http://{HOST}:{chosen}/datasets/{quote(dataset_name, safe='')}{_first_view(dataset_name)}"
     with _log(url).open("wb") as log:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-m", "audit.adapters.fiftyone.app_process", str(chosen)],
@@ -73,6 +74,14 @@ def app_server(dataset_name: str, *, port: int | None = None) -> Iterator[tuple[
         yield url, process
     finally:
         _stop(process)
+
+
+def _first_view(dataset_name: str) -> str:
+    """Open on the worst findings, where the dataset has that view."""
+    import fiftyone as fo
+
+    has_view = WORST_FIRST in fo.load_dataset(dataset_name).list_saved_views()
+    return f"?view={WORST_FIRST.lower().replace(' ', '-')}" if has_view else ""
 
 
 def _require_dataset(name: str) -> None:

@@ -42,21 +42,26 @@ FINDING_ATTRIBUTES = {
 
 GROUPS = {
     "questions": ["findings", "suggestions"],
-    "labels in CVAT": ["annotations", "annotation_outlines", "annotation_points", "annotation_tags"],
+    "labels in CVAT": ["annotations", "annotation_outlines"],
+    "points and tags in CVAT": ["annotation_points", "annotation_tags"],
     "model": ["predictions"],
     "frame": ["name", "number", "task", "job", "assignee", "cvat_link", "finding_count", "worst_score"],
     "tags": ["tags"],
-    "other": [
-        "id",
-        "filepath",
-        "frame_key",
-        "created_at",
-        "last_modified_at",
-        *(f"metadata.{m}" for m in ("size_bytes", "mime_type", "width", "height", "num_channels")),
-    ],
+    "metadata": [f"metadata.{m}" for m in ("size_bytes", "mime_type", "width", "height", "num_channels")],
+    "other": ["id", "filepath", "frame_key", "created_at", "last_modified_at"],
 }
 WORST_FIRST = "Worst first"
 ONE_BY_ONE = "Findings one by one"
+BESIDE_A_FINDING = [
+    "suggestions",
+    "annotations",
+    "annotation_outlines",
+    "name",
+    "number",
+    "job",
+    "assignee",
+    "cvat_link",
+]
 
 
 def declare_fields(dataset: Any) -> None:
@@ -126,7 +131,7 @@ def save_views(dataset: Any, counts: dict[int, int]) -> None:
     total = sum(counts.values())
     worst = dataset.match(fo.ViewField("finding_count") > 0).sort_by("worst_score", reverse=True)
     dataset.save_view(WORST_FIRST, worst, f"Frames with findings, worst first; {total} findings", FINDING, True)
-    one_by_one = dataset.to_patches("findings").sort_by("findings.score", reverse=True)
+    one_by_one = dataset.to_patches("findings", other_fields=BESIDE_A_FINDING).sort_by("findings.score", reverse=True)
     dataset.save_view(ONE_BY_ONE, one_by_one, f"Every finding as a picture, worst first; {total} in all", FINDING, True)
     for kind in FindingType:
         only = dataset.filter_labels("findings", fo.ViewField("type") == kind.title)

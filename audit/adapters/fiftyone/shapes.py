@@ -20,19 +20,25 @@ Document = dict[str, Any]
 Size = tuple[int, int]
 """Width and height in pixels."""
 
+FINDING_MARGIN = 0.006
+"""Of the picture's longer side: about 8 px of 1,280, wide enough to see two frames."""
+
 OUTLINED = (ShapeType.POLYGON, ShapeType.ELLIPSE, ShapeType.RECTANGLE)
 
 
 def finding_box(existing: FloatArray, suggested: FloatArray, size: Size) -> FloatArray:
-    """Where a finding is shown, xyxy pixels: the existing shape, else the suggested one, else the whole picture.
+    """Where a finding is shown, xyxy pixels: around the existing shape, else the suggested one, else everything.
 
-    A shape that lies wholly outside the picture, or nowhere, could not be seen or clicked.
+    A little larger than the shape, so that the shape's own box and colour stay visible inside. A shape that
+    lies wholly outside the picture, or nowhere, could not be seen or clicked: then it is the whole picture.
     """
+    margin = FINDING_MARGIN * max(size)
     for box in (existing, suggested):
         if np.isfinite(box).all():
             x1, y1, x2, y2 = _ordered(box)
             if x1 <= size[0] and y1 <= size[1] and x2 >= 0 and y2 >= 0:
-                return np.asarray(box)
+                wider = np.array([x1 - margin, y1 - margin, x2 + margin, y2 + margin])
+                return np.asarray(np.clip(wider, 0, [*size, *size]))
     return np.array([0.0, 0.0, size[0], size[1]])
 
 
@@ -59,12 +65,12 @@ def _packed(mask: np.ndarray[Any, Any]) -> Binary:
 
 
 def outline(shape: ShapeType, rings: Any, size: Size) -> Document | None:
-    """Polygons, ellipses, turned boxes (filled) and polylines; None for other shapes."""
+    """Polygons, ellipses, turned boxes and polylines; None for other shapes."""
     if rings is None or shape not in (*OUTLINED, ShapeType.POLYLINE):
         return None
     closed = shape is not ShapeType.POLYLINE
     points = [(r / size).tolist() for r in rings if len(r) and np.isfinite(r).all()]
-    return {"_cls": "Polyline", "points": points, "closed": closed, "filled": closed} if points else None
+    return {"_cls": "Polyline", "points": points, "closed": closed, "filled": False} if points else None
 
 
 def keypoint(shape: ShapeType, groups: Any, size: Size) -> Document | None:
@@ -76,7 +82,7 @@ def keypoint(shape: ShapeType, groups: Any, size: Size) -> Document | None:
 
 
 def _ordered(box: FloatArray) -> tuple[float, float, float, float]:
-    x1, y1, x2, y2 = (float(v) for v in box)
+    x1, y1, x2, y2 = np.asarray(box, np.float64).tolist()
     return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
 
 
