@@ -21,6 +21,7 @@ from audit.runs import RunFolder
 from audit.workflow import Settings, add_timing, audit
 
 LABELS = ("person", "car")
+DEFAULT = Settings()
 
 
 class Notes:
@@ -132,7 +133,7 @@ def run(
     *models: Model,
     cache: Memory | None = None,
     notes: Notes | None = None,
-    settings: Settings = Settings(),
+    settings: Settings = DEFAULT,
 ) -> RunFolder:
     return audit(store, lambda _: models, tmp_path / "run", settings=settings, cache=cache or Memory(),
                  progress=notes or Notes())  # fmt: skip

@@ -1,0 +1,1 @@
+"""What ``scripts/bench`` measures; each part stands alone and prints JSON lines."""
