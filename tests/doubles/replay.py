@@ -13,7 +13,7 @@ import json
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -21,7 +21,7 @@ from urllib.parse import quote, urlencode
 from PIL import Image
 
 from tests.doubles import distil
-from tests.doubles.cvat import ADMIN, FakeCvat, FunctionStatus
+from tests.doubles.cvat import ADMIN, FakeCvat, FunctionStatus, lambdas
 from tests.doubles.cvat.state import State
 
 SERVER = "http://cvat.test"
@@ -93,7 +93,7 @@ class Replay:
     credentials: dict[str, dict[str, str]] = field(default_factory=dict)
     tokens: dict[int, str] = field(default_factory=dict)  # personal tokens by recorded id
     upload: str = ""
-    dates: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)  # the last recorded and given one
+    dates: dict[tuple[str, str], tuple[Any, Any]] = field(default_factory=dict)  # the last recorded and given one
 
 
 def picture(shade: int, size: tuple[int, int] = PICTURE) -> bytes:
@@ -133,7 +133,7 @@ def _add_functions(server: FakeCvat) -> None:
     parts = [{**person, "attributes": [mode]}, {"name": "blob", "type": "mask"}]
     parts += [{"name": "outline", "type": "polygon"}, {"name": "whole", "type": "tag"}]
     server.add_function("det-demo", "detector", parts, lambda _: DETECTIONS, name="Demo detector")
-    clicks = {"startswith_box_optional": True, "help_message": "click the object", "version": 2}
+    clicks: dict[str, Any] = {"startswith_box_optional": True, "help_message": "click the object", "version": 2}
     server.add_function("sam-demo", "interactor", [], lambda _: MASK, name="Demo interactor", **clicks)
     server.add_function("sam-legacy", "interactor", [], lambda _: {"mask": LEGACY}, name="Legacy interactor")
     kinds = {"any": "any", "rect": "rectangle", "poly": "polygon", "mask": "mask"}
@@ -177,7 +177,7 @@ ECHO = [
         "label": "mask",
         "type": "mask",
         "points": [],
-        "mask": [int(pixel) for pixel in "011011110110"[:0]] or [0, 1, 1, 0, 1, 1, 1, 1, 0, 1, 1, 0, 10, 20, 13, 22],
+        "mask": [0, 1, 1, 0, 1, 1, 1, 1, 0, 1, 1, 0, 10, 20, 13, 22],
     },
 ]
 
@@ -185,19 +185,70 @@ ECHO = [
 BETWEEN: dict[tuple[str, int], dict[str, int]] = {
     ("02-project-labels", 13): {"label": 83},
     ("10-consensus", 0): {"job": 41},
+    ("11-lambda", 44): {"shapes": 848},
+    ("11-lambda", 52): {"shapes": 866},
+    ("11-lambda", 57): {"shapes": 872},
     ("12-organizations", 15): {"job": 48},
 }
-ORGANIZATION_MEMBER = ("12-organizations", 15)
 BROKEN_FUNCTION, FUNCTIONS_DOWN, FUNCTIONS_UP = 29, 31, 35
-SHORT_RECTANGLE = 59
+
+
+def _join_organization(server: FakeCvat) -> None:
+    server.state.organizations[1].members[2] = "worker"
+
+
+def _one_shape(server: FakeCvat) -> None:
+    set_counters(server.state, {"shapes": 469})
+    server.set_annotations(26, {"shapes": [_rectangle(1, [11.0, 11.0, 22.0, 22.0])]})
+
+
+def _start_of_concurrency(server: FakeCvat) -> None:
+    """Ground truth has been finished, and one shape is left."""
+    server.set_job(29, stage="acceptance", state="completed")
+    server.set_job(26, state="in progress")
+    server.set_annotations(27, {})
+    set_counters(server.state, {"shapes": 519})
+    server.set_annotations(26, {"shapes": [_rectangle(0, [1.0, 1.0, 20.0, 20.0])]})
+
+
+def _rectangle(frame: int, points: list[float]) -> dict[str, Any]:
+    return {"type": "rectangle", "frame": frame, "label_id": 72, "points": points}
+
+
+def _finish_batch(server: FakeCvat) -> None:
+    next(iter(server.state.batches.values())).polls_left = 0
+
+
+def _carry_batch_on(server: FakeCvat) -> None:
+    """One poll that was left out of the golden file."""
+    batch = next(iter(server.state.batches.values()))
+    batch.polls_left = 1
+    lambdas.advance(server.state, batch)
+
+
+def _finish_creation(server: FakeCvat) -> None:
+    for background in server.state.background.values():
+        background.polls_left = 0
+
+
+MEANWHILE: dict[tuple[str, int], Callable[[FakeCvat], None]] = {
+    ("05b-annotations-errors", 126): _one_shape,
+    ("10-consensus", 5): _finish_creation,
+    ("12-organizations", 20): _finish_creation,
+    ("14-concurrency", 0): _start_of_concurrency,
+    ("11-lambda", 44): _finish_batch,
+    ("11-lambda", 52): _carry_batch_on,
+    ("11-lambda", 57): _finish_batch,
+    ("12-organizations", 15): _join_organization,
+}
 
 
 def _prepare(run: Replay, flow: str, exchange: dict[str, Any]) -> None:
     state, at = run.server.state, (flow, exchange["n"])
     set_counters(state, BETWEEN.get(at, {}))
     set_counters(state, _created(exchange))
-    if at == ORGANIZATION_MEMBER:
-        state.organizations[1].members[2] = "worker"
+    if at in MEANWHILE:
+        MEANWHILE[at](run.server)
     if flow == "11-lambda":
         state.functions["det-busy"].broken = exchange["n"] == BROKEN_FUNCTION
         state.functions_down = FUNCTIONS_DOWN <= exchange["n"] < FUNCTIONS_UP
@@ -295,21 +346,22 @@ def _authorization(run: Replay, flow: str, exchange: dict[str, Any]) -> dict[str
     scheme, actor = exchange["auth"][0], (exchange["auth"] + [""])[1]
     if scheme == "none":
         return {}
-    if actor == "?":
-        return {"Authorization": f"{scheme} wrong"}
-    if scheme == "Bearer":
-        return {"Authorization": f"Bearer {run.tokens[TOKENS_USED[exchange['n']]]}"}
-    if scheme == "Basic":
-        return {"Authorization": "Basic YWRtaW46YWRtaW4tcGFzc3dvcmQ="}
     if scheme == "session cookie" and flow == "01-login":
         return run.credentials[scheme]
-    if flow == "01-login":
-        keys = [key for key, owner in run.server.state.keys.items() if owner == 1]
-        return {"Authorization": f"Token {keys[0] if keys else 'dead'}"}
+    secrets = {"Basic": "YWRtaW46YWRtaW4tcGFzc3dvcmQ=", "Bearer": run.tokens.get(TOKENS_USED.get(exchange["n"], 0), "")}
+    secret = secrets.get(scheme) or _legacy_key(run, flow, actor)
+    name = "Token" if scheme == "session cookie" else scheme
+    return {"Authorization": f"{name} {'wrong' if actor == '?' else secret}"}
+
+
+def _legacy_key(run: Replay, flow: str, actor: str) -> str:
+    """The user's key; outside of the login flow one is made for whoever has none."""
     user = run.server.state.user_named(actor)
-    assert user is not None
-    run.server.state.keys.setdefault(f"key-{user.id}", user.id)
-    return {"Authorization": f"Token key-{user.id}"}
+    keys = [key for key, owner in run.server.state.keys.items() if user and owner == user.id]
+    if not keys and user and flow != "01-login":
+        keys = [f"key-{user.id}"]
+        run.server.state.keys[keys[0]] = user.id
+    return keys[0] if keys else "dead"
 
 
 def _send(run: Replay, flow: str, exchange: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
@@ -340,21 +392,23 @@ def _headers(answer: Any) -> dict[str, str]:
 def _payload(run: Replay, exchange: dict[str, Any]) -> tuple[bytes | None, str]:
     """The body's bytes, and a media type where it must be built anew."""
     body = exchange["request"]["body"]
-    if body is None:
-        return None, ""
-    if isinstance(body, str):
-        return body.encode(), ""
-    if isinstance(body, dict) and "malformed_json_text" in body:
-        text = body["malformed_json_text"]
-        return (b"\xff\xfe\x00" if "\N{REPLACEMENT CHARACTER}" in text else text.encode()), ""
+    if body is None or isinstance(body, str):
+        return (body.encode() if body else None), ""
     if isinstance(body, dict) and "multipart" in body:
         return _form(run, body["multipart"])
+    return _plain(run, exchange, body), ""
+
+
+def _plain(run: Replay, exchange: dict[str, Any], body: Any) -> bytes:
+    if isinstance(body, dict) and "malformed_json_text" in body:
+        text = body["malformed_json_text"]
+        return b"\xff\xfe\x00" if "\N{REPLACEMENT CHARACTER}" in text else text.encode()
     if isinstance(body, dict) and "binary" in body:
-        return _tus_piece(run, exchange), ""
+        return _tus_piece(run, exchange)
     if exchange["request"]["path"] == "/api/auth/login":
         right = exchange["response"]["status"] == 200
-        return json.dumps({"username": ADMIN, "password": "admin-password" if right else "wrong"}).encode(), ""
-    return json.dumps(body).encode(), ""
+        return json.dumps({"username": ADMIN, "password": "admin-password" if right else "wrong"}).encode()
+    return json.dumps(body).encode()
 
 
 def _form(run: Replay, form: dict[str, Any]) -> tuple[bytes, str]:

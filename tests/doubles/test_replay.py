@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.doubles.cvat import FakeCvat
 from tests.doubles.replay import replay, same, start
 
 
-def _exchanges(flow: str) -> list[dict]:
+def _exchanges(flow: str) -> list[dict[str, Any]]:
     return distil.whole(json.loads((distil.GOLDEN / f"{flow}.json").read_text(encoding="utf-8")))
 
 
@@ -30,8 +31,8 @@ def differences() -> Iterator[dict[tuple[str, int], list[str]]]:
         yield {(flow, item["n"]): replay(run, flow, item) for flow in distil.FLOWS for item in _exchanges(flow)}
 
 
-@pytest.mark.parametrize(("flow", "number"), _names(), ids=lambda value: str(value))
-def test_answer_is_the_recorded_one(differences: dict, flow: str, number: int) -> None:
+@pytest.mark.parametrize(("flow", "number"), _names(), ids=str)
+def test_answer_is_the_recorded_one(differences: dict[tuple[str, int], list[str]], flow: str, number: int) -> None:
     assert differences[flow, number] == []
 
 

@@ -318,11 +318,11 @@ def list_batches(request: Request) -> Response:
 
 def get_batch(request: Request) -> Response:
     batch = _batch(request)
-    _advance(request.state, batch)
+    advance(request.state, batch)
     return Response(200, _show_batch(batch))
 
 
-def _advance(state: State, batch: Batch) -> None:
+def advance(state: State, batch: Batch) -> None:
     """With polls left: start, then one frame a poll. Without: all the rest at once."""
     if batch.status == "queued":
         batch.status, batch.started, batch.exc_info = "started", state.now(), None

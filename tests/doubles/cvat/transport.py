@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from tests.doubles.cvat import annotating, auth, issues, jobs, lambdas, projects, tasks
+from tests.doubles.cvat import access, annotating, auth, issues, jobs, lambdas, projects, tasks
 from tests.doubles.cvat.web import ApiError, Request, Response, Routes, forbidden, no_route, server_error
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ def _carry_out(route: Any, request: Request) -> Response:
     request.account = auth.authenticate(request)
     if not route.public and request.account is None:
         raise auth.unauthorized("Authentication credentials were not provided.")
+    if request.account is not None:
+        access.organization(request)
     if request.method == "OPTIONS":
         return Response(200, {"name": "", "description": "", "renders": [], "parses": ["application/json"]})
     method = "GET" if request.method == "HEAD" and "HEAD" not in route.methods else request.method

@@ -161,7 +161,7 @@ class Route:
     def allow(self) -> str:
         """The Allow header, in the server's order."""
         known = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-        head = ["HEAD"] if "GET" in {*self.methods, *self.also} else []
+        head = ["HEAD"] if {"GET", "HEAD"} & {*self.methods, *self.also} else []
         return ", ".join([name for name in known if name in self.methods or name in self.also] + head + ["OPTIONS"])
 
 
