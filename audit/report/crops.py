@@ -17,7 +17,7 @@ MARGIN = 0.3
 """Context on each side, as a part of the longer side of what is shown."""
 
 TIGHT_MARGIN = 0.06
-"""The same, above and below, where the frame is too narrow for a crop of the wanted shape."""
+"""The same, where the frame is too narrow or too low for a crop of the wanted shape."""
 
 MIN_SIDE_PX = 96
 """A crop shows at least so many pixels of the frame each way, or the whole frame."""
@@ -68,8 +68,11 @@ def view_of(boxes: FloatArray, frame_wh: tuple[int, int]) -> View:
     across, down = size + 2 * MARGIN * float(size.max())
     across = max(across, down * ASPECT, MIN_SIDE_PX * ASPECT)
     down = max(down, across / ASPECT)
+    # what the frame lacks one way is not made up for by more of it the other way
     if known and across > frame_wh[0]:
         down = max(float(size[1]) * (1 + 2 * TIGHT_MARGIN), frame_wh[0] / ASPECT)
+    if known and down > frame_wh[1]:
+        across = max(float(size[0]) * (1 + 2 * TIGHT_MARGIN), frame_wh[1] * ASPECT)
     centre = (low + high) / 2
     left, wide = _placed(float(centre[0]), across, frame_wh[0] if known else 0)
     top, tall = _placed(float(centre[1]), down, frame_wh[1] if known else 0)

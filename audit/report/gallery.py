@@ -146,12 +146,12 @@ class _Maker:
 
     def _paths(self, i: int, view: View, frame_wh: tuple[int, int]) -> Iterator[Path | None]:
         existing, related, predicted = self.existing_row[i], self.related_row[i], self.predicted_row[i]
-        if related >= 0:
-            yield annotation_path("other", self.related, related, view, frame_wh)
         if existing >= 0:
             yield annotation_path("existing", self.existing, existing, view, frame_wh)
         else:
             yield box_path("existing", self.chosen.xyxy[i], view)
+        if related >= 0:
+            yield annotation_path("other", self.related, related, view, frame_wh)
         proposed = self.chosen.suggested_xyxy[i]
         if predicted >= 0 and np.isfinite(proposed).all():
             yield prediction_path("proposed", self.predicted, predicted, view, frame_wh)

@@ -37,6 +37,12 @@ def test_the_view_holds_both_boxes_with_room_around() -> None:
     assert view.width / view.height == pytest.approx(ASPECT, abs=0.02)
 
 
+@pytest.mark.parametrize("frame_wh", [(400, 2000), (2000, 400)])
+def test_a_narrow_frame_is_not_shown_at_full_length(frame_wh: tuple[int, int]) -> None:
+    view = view_of(boxes([100, 100, 300, 300]), frame_wh)
+    assert 300 <= max(view.width, view.height) < 700
+
+
 def test_a_tiny_object_is_shown_with_its_surroundings() -> None:
     view = view_of(boxes([500, 500, 503, 502]), (2000, 1500))
     assert (view.width, view.height) == (round(MIN_SIDE_PX * ASPECT), MIN_SIDE_PX)

@@ -136,7 +136,7 @@ def test_existing_and_proposed_shapes_are_drawn_apart(real_run: RunFolder) -> No
         ["proposed"],
         ["existing", "proposed"],
         ["existing", "proposed"],
-        ["other", "existing"],
+        ["existing", "other"],
         ["proposed"],
         ["existing"],
     ]
