@@ -15,7 +15,7 @@ from audit.checks.mismatching_label import mismatching_label
 from audit.checks.missing import missing_annotation
 from audit.checks.reasons import with_reasons
 from audit.core.annotations import Snapshot
-from audit.core.findings import Findings, FindingType, ranked, with_ids
+from audit.core.findings import Findings, FindingType, ranking, with_ids
 from audit.core.table import BoolArray
 
 Check = Callable[[Evidence], Findings]
@@ -40,17 +40,16 @@ def find(
     under their next best name.
     """
     findings = Findings.concat(check(evidence) for kind, check in CHECKS.items() if kind in types)
-    findings = findings[findings.score >= floor]
-    findings = findings[_one_per_cause(findings, len(evidence.annotations))]
-    return with_ids(ranked(findings), snapshot)
+    keep = _one_per_cause(findings, findings.score >= floor, len(evidence.annotations))
+    return with_ids(findings[ranking(findings, np.flatnonzero(keep))], snapshot)
 
 
-def _one_per_cause(findings: Findings, n_annotations: int) -> BoolArray:
-    """One finding per annotation, its likeliest; and no missing label where another finding already proposes one."""
-    on_label = findings.annotation >= 0
+def _one_per_cause(findings: Findings, wanted: BoolArray, n_annotations: int) -> BoolArray:
+    """Which of the wanted stay: the likeliest of each annotation, and what is missing unless that proposes it."""
+    on_label = wanted & (findings.annotation >= 0)
     best = np.zeros(n_annotations)
     np.maximum.at(best, findings.annotation[on_label], findings.score[on_label])
-    keep = np.ones(len(findings), bool)
+    keep: BoolArray = wanted.copy()
     rows = np.flatnonzero(on_label)
     is_best = findings.score[rows] == best[findings.annotation[rows]]
     first = np.full(n_annotations, len(findings))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from audit.core.annotations import NO_ID, Annotations, Predictions, comparable
-from audit.core.boxes import Pairs, area, overlapping_pairs
+from audit.core.boxes import Pairs, area, overlapping_pairs, pairs_within
 from audit.core.masks import pair_iou, rle_of_rings
 from audit.core.matching import greedy_matching, suppress
 from audit.core.table import BoolArray, FloatArray, IntArray, ObjectArray, Table, column
@@ -18,6 +18,8 @@ MATCH_IOU = 0.2
 """Overlap from which a label and a prediction of one name are one object, at worst badly outlined."""
 SAME_OBJECT_IOU = 0.5
 """Two predictions that overlap more are taken for one object; only the better becomes a finding."""
+TWIN_IOU = 0.4
+"""Two labels that overlap less are two objects."""
 FLOOR = 0.02
 """Findings below this score are not kept."""
 
@@ -222,19 +224,19 @@ def _crowded(crowds: Annotations, predictions: Predictions, size: FloatArray) ->
 def _one_per_object(predictions: Predictions, score: FloatArray) -> BoolArray:
     rank = np.empty(len(score), np.int64)
     rank[np.argsort(-score, kind="stable")] = np.arange(len(score))
-    pairs = overlapping_pairs(predictions.xyxy, predictions.frame, predictions.xyxy, predictions.frame)
+    pairs = pairs_within(predictions.xyxy, predictions.frame)
     pairs = pairs[pairs.iou >= SAME_OBJECT_IOU]
     return suppress(pairs.left, pairs.right, rank)
 
 
 def _twins(labels: Annotations, rows: IntArray, frame_hw: IntArray) -> Twins:
-    pairs = overlapping_pairs(labels.xyxy, labels.frame, labels.xyxy, labels.frame)
-    pairs = pairs[(pairs.left < pairs.right) & (pairs.iou >= 0.4)]
+    pairs = pairs_within(labels.xyxy, labels.frame)
+    pairs = pairs[pairs.iou >= TWIN_IOU]
     both = _outlined(labels)
     chosen = np.flatnonzero(both[pairs.left] & both[pairs.right] & (frame_hw[labels.frame[pairs.left]] > 0).all(axis=1))
     drawn = _drawn(labels, np.union1d(pairs.left[chosen], pairs.right[chosen]), frame_hw)
     pairs = _refined(pairs, chosen, drawn, drawn, frame_hw[labels.frame])
-    pairs = pairs[pairs.iou >= 0.4]
+    pairs = pairs[pairs.iou >= TWIN_IOU]
     same = labels.label[pairs.left] == labels.label[pairs.right]
     return Twins(left=rows[pairs.left], right=rows[pairs.right], iou=pairs.iou, same=same)
 

@@ -47,10 +47,29 @@ def overlapping_pairs(left: FloatArray, left_frame: IntArray, right: FloatArray,
     left: (n, 4), right: (m, 4) xyxy pixels. left_frame, right_frame: (n,), (m,) ascending.
     Boxes without area (or with NaN) are in no pair. Raises ValueError if frames are not sorted.
     """
-    if np.any(np.diff(left_frame) < 0) or np.any(np.diff(right_frame) < 0):
-        raise ValueError("overlapping_pairs: rows must be sorted by frame")
+    _require_sorted(left_frame, right_frame)
     first = np.searchsorted(right_frame, left_frame, "left")
-    count = np.searchsorted(right_frame, left_frame, "right") - first
+    last = np.searchsorted(right_frame, left_frame, "right")
+    return _among(left, right, first, last)
+
+
+def pairs_within(xyxy: FloatArray, frame: IntArray) -> Pairs:
+    """All pairs of two boxes of the same frame that overlap, each once, ``left`` before ``right``.
+
+    xyxy: (n, 4) pixels. frame: (n,) ascending. Raises ValueError if frames are not sorted.
+    """
+    _require_sorted(frame)
+    return _among(xyxy, xyxy, np.arange(1, len(frame) + 1), np.searchsorted(frame, frame, "right"))
+
+
+def _require_sorted(*frames: IntArray) -> None:
+    if any(np.any(np.diff(f) < 0) for f in frames):
+        raise ValueError("boxes must be sorted by frame")
+
+
+def _among(left: FloatArray, right: FloatArray, first: IntArray, last: IntArray) -> Pairs:
+    """Overlapping pairs of each left row with the right rows from ``first`` up to ``last``."""
+    count = last - first
     left_area, right_area = area(left), area(right)
     count = np.where(left_area > 0, count, 0)
     left_columns, right_columns = np.ascontiguousarray(left.T), np.ascontiguousarray(right.T)

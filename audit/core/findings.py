@@ -105,10 +105,11 @@ def with_ids(findings: Findings, snapshot: Snapshot) -> Findings:
     return findings.replace(id=np.array([f"{k:016x}" for k in key.tolist()], dtype=object))
 
 
-def ranked(findings: Findings) -> Findings:
-    """Highest score first; ties in the order of frames, types and annotations, so that runs agree."""
+def ranking(findings: Findings, rows: IntArray) -> IntArray:
+    """These rows, highest score first; ties in the order of frames, types and annotations, so that runs agree."""
     f = findings
-    return findings[np.lexsort([f.prediction, f.annotation, f.type, f.frame, -f.score])]
+    order = np.lexsort([f.prediction[rows], f.annotation[rows], f.type[rows], f.frame[rows], -f.score[rows]])
+    return rows[order]
 
 
 def _text_keys(texts: Iterable[str]) -> NDArray[np.uint64]:
