@@ -13,7 +13,7 @@ from audit.core.annotations import Frames
 from audit.core.findings import Findings, FindingType
 from audit.errors import UsageError
 from audit.report.rows import FIELDS, finding_rows
-from audit.runs import RunFolder
+from audit.runs import RunFolder, write_table
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "golden" / "findings.schema.json").read_text())
 
@@ -63,14 +63,14 @@ def test_a_box_with_a_coordinate_that_is_no_number_is_null(real_run: RunFolder) 
     assert row["annotation_id"] == 18
 
 
-def test_rows_come_worst_first_even_if_the_table_is_not(run_of: Callable[..., RunFolder], tmp_path: Path) -> None:
-    scores = [0.2, 0.9, 0.5, 0.9]
-    run = run_of(
-        frames=Frames(name=["a.jpg"], number=[3]),
-        findings=Findings(type=[0] * 4, frame=[0] * 4, score=scores, suggested_label=[0, 1, 2, 3]),
+def test_rows_come_worst_first_even_if_the_table_is_not(run_of: Callable[..., RunFolder]) -> None:
+    run = run_of(frames=Frames(name=["a.jpg"], number=[3]))
+    unsorted = Findings(
+        type=[0] * 4, frame=[0] * 4, score=[0.2, 0.9, 0.5, 0.9], suggested_label=[0, 1, 2, 3], id=list("abcd")
     )
+    write_table(run.path / "findings.parquet", unsorted, run.labels)
     rows = finding_rows(run)
-    assert [r["score"] for r in rows] == sorted(scores, reverse=True)
+    assert [r["id"] for r in rows] == ["b", "d", "c", "a"]
     assert [r["frame"] for r in rows] == [3] * 4
 
 
