@@ -14,7 +14,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from audit.core.annotations import Annotations, Frames, Predictions, ShapeType, Snapshot
-from audit.core.findings import Findings, FindingType, ranked, with_ids
+from audit.core.findings import Findings, FindingType, with_ids
 from audit.runs import RunFolder, write_manifest, write_table
 
 LABELS = ("person", "bus", "tie", "cat")
@@ -90,7 +90,7 @@ def save_run(
     told = {**MANIFEST, **manifest}
     labels = tuple(told["labels"])
     snapshot = Snapshot(told["source"], labels, frames, annotations)
-    found = ranked(with_ids(findings or Findings(), snapshot))
+    found = with_ids(findings or Findings(), snapshot)
     tables = {"frames": frames, "annotations": annotations, "predictions": predictions or Predictions()}
     for name, table in {**tables, "findings": found}.items():
         write_table(path / f"{name}.parquet", table, labels)
