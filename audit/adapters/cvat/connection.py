@@ -57,17 +57,24 @@ class Connection:
         """The SDK's generated client, for naming a call: ``c.json("task 4", c.api.tasks_api.retrieve, 4)``."""
         return self._client.api_client
 
-    def json(self, what: str, call: Call, *args: Any, **kwargs: Any) -> Any:
-        """The answer, decoded. what: how to name the thing to people, such as "task 42".
+    def json(self, what: str, call: Call, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The answer, a JSON object. what: how to name the thing to people, such as "task 42".
 
-        Raises Refused, ServerFailed, Unreachable.
+        Raises Refused, ServerFailed, Unreachable, and ServiceError for what is no JSON object.
         """
+        value = self.value(what, call, *args, **kwargs)
+        if not isinstance(value, dict):
+            raise self._not_cvat(what)
+        return value
+
+    def value(self, what: str, call: Call, *args: Any, **kwargs: Any) -> Any:
+        """As ``json`` for an answer that is any JSON value."""
         received = io.BytesIO()
         self.save(what, received, MAX_JSON_BYTES, call, *args, **kwargs)
         try:
             return json.loads(received.getvalue())
         except ValueError:
-            raise ServiceError(f"{self.host} does not answer like a CVAT server (asked for {what})") from None
+            raise self._not_cvat(what) from None
 
     def save(self, what: str, stream: IO[bytes], most: int, call: Call, *args: Any, **kwargs: Any) -> None:
         """The answer's bytes, into an empty file. Raises as ``json``, and UsageError if there are over ``most``."""
@@ -84,8 +91,8 @@ class Connection:
         """All results of a list, page after page."""
         for page in range(1, MAX_PAGES):
             answer = self.json(what, call, page=page, page_size=PAGE_SIZE, **kwargs)
-            if not isinstance(answer, dict) or not isinstance(answer.get("results"), list):
-                raise ServiceError(f"{self.host} does not answer like a CVAT server (asked for {what})")
+            if not isinstance(answer.get("results"), list):
+                raise self._not_cvat(what)
             yield from answer["results"]
             if not answer.get("next") or not answer["results"]:
                 return
@@ -112,6 +119,9 @@ class Connection:
                 raise
             response.release_conn()
         return response
+
+    def _not_cvat(self, what: str) -> ServiceError:
+        return ServiceError(f"{self.host} does not answer like a CVAT server (asked for {what})")
 
     def _retried(self, act: Callable[[], Any]) -> Any:
         p = self.patience
@@ -178,6 +188,8 @@ class Connection:
             403: f"{what}: {self._credentials} may not use it on {self.host}",
             404: f"{what} does not exist on {self.host}{said}",
         }
+        if status == 404 and "organization does not exist" in said:
+            return Refused(f"{self.host} has no such organization{said}", status)
         return Refused(reasons.get(status, f"{what}: {self.host} refuses ({status}){said}"), status)
 
 

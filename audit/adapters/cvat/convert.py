@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from audit.adapters.cvat.geometry import NO_PLACE, Geometry, ShapeError, geometry
+from audit.adapters.cvat.patience import line_of
 from audit.adapters.cvat.tracks import shapes_of_track
 from audit.core.annotations import Annotations, Job, Problem, ShapeType
 from audit.core.table import objects
@@ -111,7 +112,9 @@ def _convert(rows: Rows, raw: Any, kind: str, expand: Any, *, frames: JobFrames,
     except ShapeError as error:
         rows.problems.append(Problem(where, f"left out: {error}"))
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
-        rows.problems.append(Problem(where, f"left out: the server's answer does not make sense ({error!r:.80})"))
+        rows.problems.append(
+            Problem(where, f"left out: the server's answer does not make sense ({line_of(repr(error), 80)})")
+        )
 
 
 def _label(raw: Raw, labels: Mapping[int, int]) -> int:

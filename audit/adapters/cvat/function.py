@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,7 @@ MAX_FAILED_ITEMS = 3
 """Frames in a row on which the function may fail before anything has worked."""
 
 Raw = Mapping[str, Any]
+_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")  # what CVAT takes for a function's id
 
 
 def open_function(
@@ -104,20 +106,29 @@ class CvatFunction:
         return predictions
 
     def _call(self, what: str, item: PredictItem, mapping: dict[str, Any]) -> Any:
-        from cvat_sdk import models  # slow to import
-
-        body: dict[str, Any] = {"task": item.task, "frame": item.number, "mapping": mapping}
+        body: dict[str, Any] = {"task": int(item.task), "frame": int(item.number), "mapping": mapping}
         if self._threshold is not None:
             body["threshold"] = self._threshold
-        request = models.OnlineFunctionCallRequest(**body)
-        call = self._connection.api.lambda_api.create_functions
-        return self._connection.json(what, call, self._id, online_function_call_request=request)
+        return self._connection.value(what, self._post, body)
+
+    def _post(self, body: dict[str, Any], **kwargs: Any) -> Any:
+        """Not through ``lambda_api.create_functions``: its model makes a float of the frame number."""
+        api = self._connection.api
+        endpoint = api.lambda_api.create_functions_endpoint.settings
+        headers = {"Accept": "application/vnd.cvat+json", "Content-Type": "application/json"}
+        path = {"func_id": self._id}
+        auth = endpoint["auth"]
+        return api.call_api(
+            endpoint["endpoint_path"], "POST", path, [], headers, body=body, auth_settings=auth, **kwargs
+        )
 
     def _labels_of(self, task: int) -> tuple[dict[str, Any], dict[int, int]]:
         """The mapping to send for a task, and from its label ids to codes into ``labels``."""
         if task not in self._tasks:
             what, call = f"the labels of task {task}", self._connection.api.labels_api.list
             theirs = {str(label["name"]): label for label in self._connection.pages(what, call, task_id=task)}
+            if not theirs:
+                raise Refused(f"task {task} has no labels on {self._connection.host}, or does not exist", 404)
             wanted = {ours: self._mapping.get(ours, ours) for ours in self.labels}
             known = {a: b for a, b in wanted.items() if b in theirs and _fits(self._specs[a], theirs[b].get("type"))}
             codes = {int(theirs[b]["id"]): self.labels.index(a) for a, b in reversed(known.items())}
@@ -129,9 +140,9 @@ def _entry(connection: Connection, name: str) -> Raw:
     """One by one first: a single broken function makes CVAT fail to list them all."""
     api = connection.api.lambda_api
     try:
-        entry = connection.json(f"function '{name}'", api.retrieve_functions, name)
+        entry = connection.json(f"function '{name}'", api.retrieve_functions, name) if _ID.fullmatch(name) else {}
         if entry.get("kind") == "detector":
-            return dict(entry)
+            return entry
     except Refused as error:
         if error.status == 401:
             raise
@@ -139,7 +150,7 @@ def _entry(connection: Connection, name: str) -> Raw:
         if error.status == 503:
             raise ServiceError(f"{connection.host} cannot reach its functions (Nuclio is down, says CVAT)") from None
         raise
-    listed = connection.json("the list of functions", api.list_functions)
+    listed = connection.value("the list of functions", api.list_functions)
     detectors = [f for f in listed if isinstance(f, dict) and f.get("kind") == "detector"]
     for candidate in detectors:
         if name == candidate.get("name"):

@@ -15,7 +15,7 @@ from audit.adapters.cvat.convert import JobFrames, annotations_of
 from audit.adapters.cvat.credentials import Credentials
 from audit.adapters.cvat.images import ImageSource
 from audit.adapters.cvat.index import FrameIndex
-from audit.adapters.cvat.patience import Patience
+from audit.adapters.cvat.patience import Patience, line_of
 from audit.adapters.cvat.scope import JobPart, Scope, Selection, resolve
 from audit.adapters.folders import cache_dir
 from audit.adapters.pictures import ImageCache
@@ -61,10 +61,7 @@ class CvatStore:
     def snapshot(self, progress: Progress) -> Snapshot:
         """One row of frames per job and frame, so that overlapping jobs are each audited on their own."""
         read_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        try:
-            scope = resolve(self.connection, self._address, self._selection)
-        except (KeyError, TypeError, ValueError) as error:
-            raise self._senseless(error) from error
+        scope = self._scope()
         self._parts = [part for part in scope.parts if part.numbers]
         plan = _plan(self._parts)
         annotations, problems = self._annotations(plan, progress)
@@ -99,7 +96,7 @@ class CvatStore:
 
     def _medias(self) -> dict[int, Media]:
         if not self._parts:  # a run that goes on from a stored snapshot
-            self._parts = resolve(self.connection, self._address, self._selection).parts
+            self._parts = self._scope().parts
         return {part.job.id: part.media for part in self._parts}
 
     def _annotations(self, plan: _Plan, progress: Progress) -> tuple[Annotations, list[Problem]]:
@@ -118,14 +115,16 @@ class CvatStore:
 
     def _of_job(self, part: JobPart, rows: JobFrames, codes: dict[str, int]) -> tuple[Annotations, list[Problem]]:
         what, call = f"the annotations of job {part.job.id}", self.connection.api.jobs_api.retrieve_annotations
-        data: Any = self.connection.json(what, call, part.job.id)
-        if not isinstance(data, dict):
-            raise self._senseless(TypeError("annotations"))
+        data = self.connection.json(what, call, part.job.id)
         labels = {label: codes[name] for label, name in part.labels.items()}
         return annotations_of(data, rows, labels)
 
-    def _senseless(self, error: Exception) -> ServiceError:
-        return ServiceError(f"{self.connection.host} does not answer like a CVAT server ({error!r:.80})")
+    def _scope(self) -> Scope:
+        try:
+            return resolve(self.connection, self._address, self._selection)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            host = self.connection.host
+            raise ServiceError(f"{host} does not answer like a CVAT server ({line_of(repr(error), 80)})") from error
 
 
 @dataclass(frozen=True)

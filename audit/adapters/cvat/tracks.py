@@ -26,6 +26,8 @@ def shapes_of_track(track: Raw, numbers: Iterable[int]) -> Iterator[Raw]:
     Each is a shape as CVAT sends it, with its ``frame``; a skeleton's has its ``elements``.
     """
     own, elements = Keyframes(track), [Keyframes(e) for e in track.get("elements") or []]
+    if not own and not elements:
+        return
     for number in numbers:
         shape = own.at(number) if own else {"type": "skeleton", "occluded": False}
         if shape is None or shape.get("outside"):

@@ -66,8 +66,7 @@ def connection_errors(host: str) -> Iterator[None]:
         if isinstance(cause, urllib3.exceptions.SSLError):
             raise UsageError(_untrusted(host, cause)) from None
         raise Unreachable(f"no answer from {host}: {_plain(cause)}") from None
-    except (OSError, HTTPException, ValueError) as error:
-        # ValueError: urllib3 reads on a connection that the deadline has closed
+    except (OSError, HTTPException) as error:
         raise Unreachable(f"no answer from {host}: {_plain(error)}") from None
 
 
@@ -79,9 +78,9 @@ def _plain(error: BaseException | None) -> str:
     """What went wrong, in words for people."""
     kinds: tuple[tuple[Any, str], ...] = (
         (urllib3.exceptions.NameResolutionError, "its name is unknown"),
+        (urllib3.exceptions.NewConnectionError, "nothing listens there"),
         (urllib3.exceptions.ConnectTimeoutError, "it does not take the call in time"),
         (urllib3.exceptions.ReadTimeoutError, "it stopped in the middle of an answer"),
-        (urllib3.exceptions.NewConnectionError, "nothing listens there"),
         (urllib3.exceptions.IncompleteRead, "the answer was cut short"),
         (urllib3.exceptions.ProtocolError, "the line was dropped"),
         (TimeoutError, "it stopped in the middle of an answer"),
