@@ -67,6 +67,7 @@ def _context(run: RunFolder, findings: Findings, shown: list[Card], threshold: f
     manifest = run.manifest
     statistics = run_statistics(run, threshold=threshold, findings=findings)
     n_frames = len(run.frames())
+    n_audited = int(_counts(manifest).get("frames_audited", n_frames))
     places = int(statistics.total.findings[0])
     style, script = _asset("report.css"), _asset("report.js")
     return {
@@ -76,11 +77,12 @@ def _context(run: RunFolder, findings: Findings, shown: list[Card], threshold: f
         "source": shorten(manifest["source"]),
         "read_at": _moment(manifest.get("read_at") or ""),
         "source_link": safe_link(manifest["source"]),
-        "headline": headline(n_frames, int(statistics.total.annotations[0]), places),
+        "headline": headline(n_audited, int(statistics.total.annotations[0]), places),
         "places": places,
         "weaker": len(findings) - places,
         "threshold": threshold,
         "n_frames": n_frames,
+        "n_audited": n_audited,
         "statistics": statistics,
         "types": _type_rows(statistics),
         "groups": _groups(statistics),

@@ -64,6 +64,13 @@ def test_no_frames(run_of: Callable[..., RunFolder]) -> None:
     assert shown.all("article") == shown.all("table") == []
 
 
+def test_frames_that_could_not_be_audited_are_said(run_of: Callable[..., RunFolder]) -> None:
+    frames = Frames(name=["a", "b", "c"], number=[0, 1, 2])
+    shown = page(run_of(frames=frames, counts={"frames": 3, "frames_audited": 1}, notes=[], problems=[]))
+    assert "In 1 frame with 0 labels" in shown.words
+    assert "2 of 3 frames could not be audited." in shown.words
+
+
 def test_no_findings(run_of: Callable[..., RunFolder]) -> None:
     frames = Frames(name=["a", "b"], number=[0, 1])
     shown = page(run_of(frames=frames, annotations=Annotations([[1, 2, 3, 4]], [0], [0], [5])))
@@ -99,7 +106,7 @@ def test_the_page_tells_everything(real_run: RunFolder) -> None:
         "cvat://cvat.example/tasks/42",
         "yolo11n",
         "2026-11-21 12:00 UTC",
-        "1 × polyline could not be compared with the model at hand.",
+        "1 label not compared with a model: polyline",
         "ground-truth job 12 left out (10 frames)",
         "night.jpg: is not a whole image (truncated)",
         "Low IoU: bus (88.5 %)",
