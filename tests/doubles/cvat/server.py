@@ -12,7 +12,7 @@ from tests.doubles.cvat.faults import Faults
 from tests.doubles.cvat.jobs import new_ground_truth, show_job
 from tests.doubles.cvat.projects import add_labels
 from tests.doubles.cvat.state import Function, Job, Project, State, User
-from tests.doubles.cvat.transport import Logged, Server
+from tests.doubles.cvat.transport import Logged, Observer, Server
 from tests.doubles.cvat.web import Request
 
 ADMIN = "admin"
@@ -59,6 +59,11 @@ class FakeCvat:
     def requests(self) -> list[Logged]:
         """Every request so far, in the order of their answers. Clear it with ``.clear()``."""
         return self._server.log
+
+    @property
+    def observers(self) -> list[Observer]:
+        """Called with every request and its answer, before that is sent (not for ordered faults)."""
+        return self._server.observers
 
     @property
     def request_polls(self) -> int:

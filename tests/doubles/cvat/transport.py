@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,9 @@ class Logged:
     query: dict[str, str]
     headers: dict[str, str]
     status: int
+
+
+Observer = Callable[[Request, Response], None]
 
 
 def all_routes() -> Routes:
@@ -91,6 +95,7 @@ class Server(ThreadingHTTPServer):
         self.faults = faults
         self.table = all_routes()
         self.log: list[Logged] = []
+        self.observers: list[Observer] = []
         self.stopping = threading.Event()
         self.url = f"http://127.0.0.1:{self.server_port}"
         self._open: set[socket.socket] = set()
@@ -159,7 +164,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _safely(self, request: Request) -> Response:
         """An error in the double answers 500 as well, but says so on the test's error stream."""
         try:
-            return answer(self.server.table, request)
+            response = answer(self.server.table, request)
+            for observer in self.server.observers:
+                observer(request, response)
+            return response
         except Exception:
             import traceback
 
