@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,10 @@ def start(folder: Path, progress: Progress) -> Server:
         mongod = choose(data.allows, progress)
     except UsageError as error:
         raise UsageError(data.refusal(folder, str(error))) from None
-    (folder / "mongo").mkdir(mode=0o700, exist_ok=True)
+    try:
+        (folder / "mongo").mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise ServiceError(f"{folder / 'mongo'} cannot be used as a data folder: {error.strerror}") from None
     for _ in range(START_TRIES):
         server = _try_start(mongod, folder)
         if server:
@@ -170,11 +174,14 @@ def stop(server: Server) -> bool:
     try:
         process = psutil.Process(server.pid)
         process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except psutil.TimeoutExpired:
-            process.kill()
-            process.wait(STOP_SECONDS)
+        deadline = time.monotonic() + STOP_SECONDS
+        # ended, but not yet collected by the command that started it, is ended
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            if time.monotonic() > deadline:
+                process.kill()
+            time.sleep(0.05)
+        with suppress(psutil.TimeoutExpired):
+            process.wait(0)  # collects it if it is ours to collect
     except psutil.NoSuchProcess:
         return False
     return True

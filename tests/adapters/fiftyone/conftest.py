@@ -1,0 +1,43 @@
+"""A FiftyOne database of the tests' own, stopped after each module that used it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from audit.adapters.fiftyone.database import URI, database
+
+
+class Notes:
+    """A Progress that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.steps = 0
+
+    @contextmanager
+    def task(self, description: str, total: int | None) -> Iterator[object]:
+        yield self.advance
+
+    def advance(self, steps: int = 1) -> None:
+        self.steps += steps
+
+    def note(self, line: str) -> None:
+        self.lines.append(line)
+
+
+@pytest.fixture
+def notes() -> Notes:
+    return Notes()
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a running database in a state folder of this module's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        patch.delenv(URI, raising=False)
+        with database(Notes()) as address:
+            yield address
