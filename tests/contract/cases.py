@@ -306,7 +306,10 @@ def test_a_wrong_token_is_a_401(place: Place) -> None:
     from cvat_sdk import make_client
     from cvat_sdk.exceptions import ApiException
 
-    with make_client(place.connection.url, access_token="no-such-token") as client, pytest.raises(ApiException) as caught:
+    with (
+        make_client(place.connection.url, access_token="no-such-token") as client,
+        pytest.raises(ApiException) as caught,
+    ):
         client.users.retrieve_current_user()
     assert caught.value.status == 401
 
