@@ -18,9 +18,6 @@ from tests.doubles.schema import DOCUMENT, Schemas
 if not DOCUMENT.is_file():
     pytest.skip("no OpenAPI document in this checkout", allow_module_level=True)
 
-# Answers that the recorded server itself gave in another form than its document says.
-KNOWN_DIFFERENCES: dict[tuple[str, str], str] = {}
-
 
 class Checker:
     """Collects what doesn't fit."""

@@ -49,14 +49,15 @@ def read_task(state: State, task: Task) -> dict[str, Any]:
         found = read_job(state, job)
         found["tracks"] = [tracks.closed(track, border) for track in found["tracks"]]
         for kind in KINDS:
-            data[kind] += [item for item in found[kind] if not _twin(item, data[kind])]
+            fresh = found[kind] if not task.overlap else [item for item in found[kind] if not _twin(item, data[kind])]
+            data[kind] += fresh
     for kind in KINDS:
         data[kind].sort(key=lambda item: (int(item["frame"]), int(item["id"])))
     return _answer(data)
 
 
 def _twin(item: Item, others: list[Item]) -> bool:
-    return any(_bare(item) == _bare(other) for other in others) if "points" in item and others else False
+    return "points" in item and any(_bare(item) == _bare(other) for other in others)
 
 
 def _bare(item: Item) -> tuple[Any, ...]:

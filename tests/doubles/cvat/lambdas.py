@@ -135,7 +135,7 @@ def _image(task: Task, job: Job | None, frame: int, roi: list[int] | None) -> st
     if job is not None and frame not in job.frames:
         raise ApiError(400, "The frame is outside the job range")
     try:
-        number = media.frame_number(str(frame), list(range(size)), size, None)
+        number = media.frame_number(str(frame), range(size), size, None)
     except ApiError as error:
         raise ApiError(400, [error.response.body]) from error
     data = task.media.images[number].data

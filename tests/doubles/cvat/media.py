@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -144,8 +145,7 @@ def get_task_data(request: Request) -> Response:
     task = _task(request)
     if task.media is None:
         raise ApiError(404, "Task has no media")
-    frames = list(range(len(task.media.images)))
-    return _get_data(request, task.media, frames, None, task.media.updated)
+    return _get_data(request, task.media, range(len(task.media.images)), None, task.media.updated)
 
 
 def get_job_data(request: Request) -> Response:
@@ -155,7 +155,7 @@ def get_job_data(request: Request) -> Response:
     return _get_data(request, media, job.frames, job, job.chunks_updated)
 
 
-def _get_data(request: Request, media: Media, frames: list[int], job: Job | None, updated: str) -> Response:
+def _get_data(request: Request, media: Media, frames: Sequence[int], job: Job | None, updated: str) -> Response:
     kind = request.query.get("type")
     original = request.query.get("quality", "compressed") == "original"
     if kind == "frame":
@@ -168,7 +168,7 @@ def _get_data(request: Request, media: Media, frames: list[int], job: Job | None
     raise ApiError(400, ["Data type not specified or has wrong value"])
 
 
-def frame_number(text: str, frames: list[int], size: int, job: Job | None) -> int:
+def frame_number(text: str, frames: Sequence[int], size: int, job: Job | None) -> int:
     """The asked frame. The upper bound that the text of the error names is one too high, as on the server."""
     number = int(text) if text.lstrip("-").isdigit() else -1
     if number in frames:
@@ -178,12 +178,12 @@ def frame_number(text: str, frames: list[int], size: int, job: Job | None) -> in
     raise ApiError(400, f"Invalid frame '{number}'. The frame number should be in the [0, {size}] range")
 
 
-def _chunk_frames(query: dict[str, str], media: Media, frames: list[int], job: Job | None) -> list[int]:
+def _chunk_frames(query: dict[str, str], media: Media, frames: Sequence[int], job: Job | None) -> Sequence[int]:
     """Frames of a chunk: by ``index`` counted within the job, by ``number`` over the whole task."""
     size = media.chunk_size
     if job is not None and "index" in query:
         at = int(query["index"])
-        members = frames[at * size : (at + 1) * size] if at >= 0 else []
+        members: Sequence[int] = frames[at * size : (at + 1) * size] if at >= 0 else []
         low, high, number = 0, (len(frames) - 1) // size, at
     else:
         number = int(query.get("number", "-1"))
