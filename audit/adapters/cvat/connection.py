@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -20,6 +21,8 @@ from audit.errors import ServiceError, UsageError
 
 MAX_JSON_BYTES = 1 << 30
 """Of one answer: a job with a million polygons has about 300 MB."""
+
+logging.getLogger("stamina").addHandler(logging.NullHandler())  # else each retry is a line on stderr
 
 PAGE_SIZE = 100
 MAX_PAGES = 10_000

@@ -17,6 +17,7 @@ from audit.adapters.cvat.credentials import Credentials
 from audit.adapters.cvat.geometry import Geometry, ShapeError, geometry
 from audit.adapters.cvat.patience import Patience, Refused, ServerFailed, line_of
 from audit.core.annotations import AREA_SHAPES, Predictions, ShapeType
+from audit.core.labels import match_labels
 from audit.core.table import objects
 from audit.errors import ServiceError, UsageError
 from audit.ports import PredictItem
@@ -31,20 +32,22 @@ Raw = Mapping[str, Any]
 _ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")  # what CVAT takes for a function's id
 
 
-def open_function(
+def open_function(  # noqa: PLR0913 - one keyword for each option of the command line
     server: str,
     name: str,
     *,
     credentials: Credentials,
     organization: str | None = None,
     mapping: Mapping[str, str] | None = None,
+    labels: Sequence[str] = (),
     threshold: float | None = None,
     patience: Patience = FUNCTION_PATIENCE,
 ) -> CvatFunction:
     """Find a detector by its id or its name on the server that an address such as ``cvat://HOST/tasks/4`` names.
 
-    mapping: the function's labels to the task's; others match by name. threshold: sent to the function;
-    ``None`` leaves it to the function's own. Raises UsageError, listing what detectors there are.
+    mapping: the function's labels to the task's; others match by name, as in ``match_labels``.
+    labels: the audited task's, on which the answer depends and so the digest. threshold: sent to the
+    function; ``None`` leaves it to the function's own. Raises UsageError, listing what detectors there are.
     """
     connection = Connection(parse_server(server), credentials, organization=organization, patience=patience)
     try:
@@ -52,7 +55,7 @@ def open_function(
     except BaseException:
         connection.close()
         raise
-    return CvatFunction(connection, entry, mapping=mapping or {}, threshold=threshold)
+    return CvatFunction(connection, entry, mapping=mapping or {}, labels=labels, threshold=threshold)
 
 
 class CvatFunction:
@@ -66,13 +69,19 @@ class CvatFunction:
     batch_size = 1
 
     def __init__(
-        self, connection: Connection, entry: Raw, *, mapping: Mapping[str, str], threshold: float | None
+        self,
+        connection: Connection,
+        entry: Raw,
+        *,
+        mapping: Mapping[str, str],
+        labels: Sequence[str],
+        threshold: float | None,
     ) -> None:
         self._connection, self._id, self._mapping, self._threshold = connection, str(entry["id"]), mapping, threshold
         self.name = f"{entry.get('name') or self._id} ({connection.host})"
         self._specs = {str(spec["name"]): str(spec.get("type") or "any") for spec in entry.get("labels_v2") or []}
         self.labels = tuple(self._specs)
-        facts = [connection.base, dict(entry), sorted(mapping.items()), threshold]
+        facts = [connection.base, dict(entry), sorted(mapping.items()), list(labels), threshold]
         self.digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
         self.notes = (f"{self.name}: CVAT does not pass a function's scores on; every prediction counts as 1.0",)
         self._tasks: dict[int, tuple[dict[str, Any], dict[int, int]]] = {}
@@ -129,8 +138,12 @@ class CvatFunction:
             theirs = {str(label["name"]): label for label in self._connection.pages(what, call, task_id=task)}
             if not theirs:
                 raise Refused(f"task {task} has no labels on {self._connection.host}, or does not exist", 404)
-            wanted = {ours: self._mapping.get(ours, ours) for ours in self.labels}
-            known = {a: b for a, b in wanted.items() if b in theirs and _fits(self._specs[a], theirs[b].get("type"))}
+            names = list(theirs)
+            given = {a: b for a, b in self._mapping.items() if a in self._specs and b in theirs}
+            lost = [a for a in self._mapping if a not in given]
+            matched = zip(self.labels, match_labels(self.labels, names, given).codes, strict=True)
+            known = {a: names[code] for a, code in matched if code >= 0 and a not in lost}
+            known = {a: b for a, b in known.items() if _fits(self._specs[a], theirs[b].get("type"))}
             codes = {int(theirs[b]["id"]): self.labels.index(a) for a, b in reversed(known.items())}
             self._tasks[task] = ({a: {"name": b} for a, b in known.items()}, codes)
         return self._tasks[task]

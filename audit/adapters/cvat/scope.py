@@ -93,7 +93,9 @@ def _tasks(connection: Connection, project: int) -> list[int]:
 
 def _add_named_job(scope: Scope, connection: Connection, job_id: int, selection: Selection) -> None:
     raw = connection.json(f"job {job_id}", connection.api.jobs_api.retrieve, job_id)
-    _refuse_3d(raw, f"job {job_id}")
+    if raw.get("dimension") == "3d":
+        scope.notes.append(f"job {job_id} left out: it holds point clouds, not images")
+        return
     if not selection.takes(job_of(raw)):
         scope.notes.append(f"job {job_id} left out: it is '{raw.get('stage')}', '{raw.get('state')}'")
         return
@@ -111,7 +113,9 @@ def _add_task(scope: Scope, connection: Connection, task_id: int, selection: Sel
             raise
         _add_own_jobs(scope, connection, task_id, selection, error)
         return
-    _refuse_3d(task, what)
+    if task.get("dimension") == "3d":
+        scope.notes.append(f"{what} left out: it holds point clouds, not images")
+        return
     if not task.get("size"):
         scope.notes.append(f"{what} has no images yet, left out")
         return
@@ -237,8 +241,3 @@ def _kind(raw: Raw) -> str:
     if raw.get("parent_job_id"):
         return "consensus_replica"
     return str(raw.get("type") or "annotation")
-
-
-def _refuse_3d(raw: Raw, what: str) -> None:
-    if raw.get("dimension") == "3d":
-        raise UsageError(f"{what} holds point clouds; only images and videos can be audited")

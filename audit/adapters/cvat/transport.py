@@ -11,12 +11,12 @@ from http.client import HTTPException
 from typing import Any
 
 import urllib3
-from cvat_sdk.api_client import Configuration
+from cvat_sdk.api_client import ApiException, Configuration
 from cvat_sdk.api_client.rest import RESTClientObject
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from audit.adapters.cvat.patience import Patience, Unreachable
+from audit.adapters.cvat.patience import Patience, Unreachable, line_of
 from audit.errors import UsageError
 
 PIECE = 1 << 18
@@ -38,7 +38,13 @@ class BoundedRest(RESTClientObject):  # type: ignore[misc]  # the SDK's modules 
     def request(self, *args: Any, **kwargs: Any) -> Any:
         bounds = (self._patience.connect, self._patience.read)
         kwargs["_request_timeout"] = kwargs.get("_request_timeout") or bounds
-        return super().request(*args, **kwargs)
+        try:
+            return super().request(*args, **kwargs)
+        except ApiException as error:
+            # the SDK wraps a refused certificate in this, and then trips over its having no body
+            if isinstance(error.__context__, urllib3.exceptions.SSLError):
+                raise error.__context__ from None
+            raise
 
 
 def body_pieces(response: urllib3.BaseHTTPResponse, patience: Patience, most: int) -> Iterator[bytes]:
@@ -71,7 +77,7 @@ def connection_errors(host: str) -> Iterator[None]:
 
 
 def _untrusted(host: str, error: BaseException) -> str:
-    return f"no secure line to {host} ({_plain(error)}). For a private certificate set SSL_CERT_FILE to its authority."
+    return f"no secure line to {host} ({line_of(str(error), 100)}). For a private certificate set SSL_CERT_FILE to its authority."
 
 
 def _plain(error: BaseException | None) -> str:

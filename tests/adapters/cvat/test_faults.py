@@ -160,6 +160,27 @@ def test_a_redirect_is_not_followed_but_said(cvat: FakeCvat, opened: Opened, tas
         opened(f"/tasks/{task}").snapshot(Told())
 
 
+def test_a_server_without_a_trusted_certificate_is_said(cvat: FakeCvat, tmp_path: Any) -> None:
+    address = cvat.url.replace("http://", "cvat+https://") + "/tasks/1"
+    store = open_store(address, credentials=Credentials(token="t"), cache=ImageCache(tmp_path), patience=QUICK)
+    with pytest.raises(UsageError, match=r"no secure line to 127.*SSL_CERT_FILE") as caught:
+        store.snapshot(Told())
+    one_line(caught.value)
+    store.close()
+
+
+def test_point_clouds_are_left_out_and_said(cvat: FakeCvat, opened: Opened, task: int) -> None:
+    cvat.faults.add(f"/api/tasks/{task}", status=200, body=b'{"id": 1, "dimension": "3d", "size": 6}')
+    with pytest.raises(UsageError, match="holds point clouds, not images"):
+        opened(f"/tasks/{task}").snapshot(Told())
+
+
+def test_a_job_on_which_frames_without_end_are_claimed_is_refused(cvat: FakeCvat, opened: Opened, task: int) -> None:
+    cvat.faults.add("/data/meta", status=200, body=b'{"size": 1000000000000, "frames": [{}], "deleted_frames": []}')
+    with pytest.raises(ServiceError, match="1000000000000 frames"):
+        opened(f"/tasks/{task}").snapshot(Told())
+
+
 # images
 
 

@@ -74,6 +74,16 @@ def test_boxes_come_with_the_functions_own_labels_and_a_score_of_one(cvat: FakeC
     assert "scores" in detector.notes[0]
 
 
+def test_labels_match_as_everywhere_and_types_as_cvat_wants_them(cvat: FakeCvat, function: Opener) -> None:
+    names = ["Traffic Light", "lost", "line"]
+    shown = [{"name": n, "type": "rectangle"} for n in names]
+    cvat.add_function("det", "detector", shown, detections(*names))
+    theirs = [{"name": "traffic-light", "type": "any"}, {"name": "lost"}, {"name": "line", "type": "polyline"}]
+    task = cvat.add_task("t", photos(1), theirs)
+    found = rows(function("det", mapping={"lost": "no such label"}).predict([item(task)])[0])
+    assert found.label.tolist() == [0]
+
+
 def test_a_detector_is_found_by_its_name_too(cvat: FakeCvat, function: Opener) -> None:
     cvat.add_function("det-1", "detector", ["car"], detections("car"), name="Car finder")
     assert function("Car finder").name.startswith("Car finder (127")
@@ -101,7 +111,7 @@ def test_the_digest_follows_function_and_settings(cvat: FakeCvat, function: Open
     same = {function("a").digest, function("a").digest}
     assert len(same) == 1
     others = {function("b").digest, function("a", threshold=0.5).digest, function("a", mapping={"car": "x"}).digest}
-    assert len(same | others) == 4
+    assert len(same | others | {function("a", labels=("car",)).digest}) == 5
 
 
 def test_the_recorded_answer_converts() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ from audit.errors import UsageError
 from audit.ports import FrameImage, FrameProblem
 from tests.adapters.cvat.conftest import LABELS, photos
 from tests.adapters.cvat.progress import Told
-from tests.doubles.cvat import ADMIN, ADMIN_PASSWORD, FakeCvat
+from tests.doubles.cvat import ADMIN, ADMIN_PASSWORD, ADMIN_TOKEN, FakeCvat
 
 Opened = Callable[..., CvatStore]
 
@@ -183,6 +186,53 @@ def test_a_second_run_downloads_nothing_and_a_stopped_one_goes_on(cvat: FakeCvat
     third = opened(f"/tasks/{task}")
     assert digests(third.images(third.snapshot(Told()), range(6))) == shas(images)
     assert len(downloads(cvat)) == 3
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from audit.adapters.cvat.credentials import credentials_from
+from audit.adapters.cvat.store import open_store
+from audit.adapters.pictures import ImageCache
+from tests.adapters.cvat.progress import Told
+
+address, folder = sys.argv[1:]
+store = open_store(address, credentials=credentials_from(None, os.environ), cache=ImageCache(Path(folder)), workers=1)
+for item in store.images(store.snapshot(Told()), range(20)):
+    if item.frame == 5:
+        os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_killed_run_goes_on_where_it_was(cvat: FakeCvat, opened: Opened, tmp_path: Path) -> None:
+    images = photos(20)
+    task = cvat.add_task("t", images, LABELS, chunk_size=2)
+    address = cvat.url.replace("http://", "cvat://") + f"/tasks/{task}"
+    environment = {**os.environ, "CVAT_ACCESS_TOKEN": ADMIN_TOKEN}
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, address, str(tmp_path / "images")],
+        cwd=Path(__file__).resolve().parents[3],
+        env=environment,
+        timeout=60,
+        check=False,
+    )
+    assert killed.returncode == -9
+    before = {query["number"] for _, query in downloads(cvat)}
+    assert {"0", "1", "2"} <= before
+    cvat.requests.clear()
+    store = opened(f"/tasks/{task}")
+    assert digests(store.images(store.snapshot(Told()), range(20))) == shas(images)
+    again = before & {query["number"] for _, query in downloads(cvat)}
+    assert len(again) <= 1  # at most the one that was under way
+
+
+def test_deleted_frames_of_a_job_that_is_named_are_left_out(cvat: FakeCvat, opened: Opened) -> None:
+    task = cvat.add_task("t", photos(6), LABELS, segment_size=3, chunk_size=2, deleted_frames=[1, 4])
+    second = cvat.jobs(task)[1]["id"]
+    store = opened(f"/jobs/{second}")
+    snapshot = store.snapshot(Told())
+    assert snapshot.frames.number.tolist() == [3, 5]
+    assert digests(store.images(snapshot, [0, 1])) == [shas(photos(6))[3], shas(photos(6))[5]]
 
 
 def test_a_damaged_or_lost_file_of_the_cache_is_fetched_again(cvat: FakeCvat, opened: Opened) -> None:
