@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from audit.cli.options import RUN, FindingTypeParam
+from audit.cli.options import RUN, finding_type
 from audit.core.findings import FindingType
 
 TABLE_ROWS = 50
@@ -16,22 +16,29 @@ TABLE_ROWS = 50
 
 @click.command(short_help="List what an audit found, worst first.")
 @RUN
-@click.option("--type", "types", type=FindingTypeParam(), multiple=True, help="Only this type; may be repeated.")
+@click.option(
+    "--type", "types", type=finding_type, metavar="TYPE", multiple=True, help="Only this type; may be repeated."
+)
 @click.option("--label", "labels", multiple=True, help="Only this label (existing or suggested); may be repeated.")
 @click.option("--min-score", type=click.FloatRange(0, 1), default=0.0, help="Only findings with at least this score.")
 @click.option("--limit", type=click.IntRange(1), help=f"At most this many (a table shows {TABLE_ROWS} by default).")
 @click.option("--json", "form", flag_value="json", help="A JSON list of objects, for programs.")
 @click.option("--csv", "form", flag_value="csv", help="Comma-separated values, for spreadsheets.")
 def findings(
-    run: Path, types: tuple[FindingType, ...], labels: tuple[str, ...], min_score: float, limit: int | None, form: str
+    run: Path,
+    types: tuple[FindingType, ...],
+    labels: tuple[str, ...],
+    min_score: float,
+    limit: int | None,
+    form: str | None,
 ) -> None:
     """List what the audit in the folder RUN found, worst first: as a table, JSON or CSV."""
-    from audit.report.rows import finding_rows, write_csv, write_json
-    from audit.report.text import write_table
+    from audit.report.rows import iter_finding_rows
+    from audit.report.text import write_csv, write_json, write_table
     from audit.runs import RunFolder
 
     opened = RunFolder.open(run)
-    rows = finding_rows(opened, types=types, labels=labels, min_score=min_score, limit=limit)
+    rows = iter_finding_rows(opened, types=types, labels=labels, min_score=min_score, limit=limit if form else None)
     if form == "json":
         write_json(rows, sys.stdout)
     elif form == "csv":

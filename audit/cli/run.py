@@ -7,11 +7,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import click
 import numpy as np
 
-from audit.cli.options import FailOn, FailOnParam, FindingTypeParam, FrameRangeParam, PairParam
+from audit.cli.options import FailOn, fail_on, finding_type, frame_range, pair
 from audit.cli.progress import TerminalProgress, printable
 from audit.cli.sources import PredictorOptions, SourceOptions, open_predictors, opened_store
 from audit.core.findings import FindingType
@@ -37,19 +38,30 @@ FORMATS = ("cvat-images", "cvat-video", "coco", "datumaro", "yolo")
     help="A COCO results file (JSON) of any model.",
 )
 @click.option("--function", "functions", multiple=True, metavar="NAME", help="A Nuclio function of that CVAT.")
-@click.option("--map", "mapping", type=PairParam(), multiple=True, help="The model's CLASS is the task's LABEL.")
+@click.option(
+    "--map", "mapping", type=pair, metavar="CLASS=LABEL", multiple=True, help="The model's CLASS is the task's LABEL."
+)
 @click.option("--allow-unmatched", is_flag=True, help="Go on though names are left over on both sides.")
 @click.option("--format", "form", type=click.Choice(FORMATS), help="Format of an export, if it is not recognised.")
 @click.option("--images", type=click.Path(path_type=Path, exists=True), help="Where the images of an export lie.")
-@click.option("--frames", type=FrameRangeParam(), help="Only these frames, such as 0-99.")
+@click.option("--frames", type=frame_range, metavar="FIRST-LAST", help="Only these frames, such as 0-99.")
 @click.option("--auth", metavar="USER[:PASS]", help="CVAT user; else CVAT_ACCESS_TOKEN. The password also from PASS.")
 @click.option("--organization", "--org", metavar="SLUG", help="CVAT organization.")
 @click.option("--job-stage", type=click.Choice(["annotation", "validation", "acceptance"]), help="Only such jobs.")
 @click.option("--job-state", type=click.Choice(["new", "in progress", "completed", "rejected"]), help="Only such jobs.")
 @click.option("--workers", type=click.IntRange(1, 16), default=4, show_default=True, help="Downloads at a time.")
-@click.option("--type", "types", type=FindingTypeParam(), multiple=True, help="Only look for this; may be repeated.")
+@click.option(
+    "--type", "types", type=finding_type, metavar="TYPE", multiple=True, help="Only look for this; may be repeated."
+)
 @click.option("--min-score", type=click.FloatRange(0, 1), default=0.02, show_default=True, help="Lowest score to keep.")
-@click.option("--fail-on", type=FailOnParam(), multiple=True, help="Exit with 1 on such findings (score: 0.5).")
+@click.option(
+    "--fail-on",
+    "rules",
+    type=fail_on,
+    metavar="TYPE[:SCORE]",
+    multiple=True,
+    help="Exit with 1 on such findings (score: 0.5).",
+)
 @click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1 ...; by default a GPU if there is one.")
 @click.option("--runtime", type=click.Choice(["auto", "torch", "onnx"]), default="auto", show_default=True,
               help="What runs .pt weights; auto: the faster one.")  # fmt: skip
@@ -76,9 +88,9 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per option
     workers: int,
     types: tuple[FindingType, ...],
     min_score: float,
-    fail_on: tuple[FailOn, ...],
+    rules: tuple[FailOn, ...],
     device: str | None,
-    runtime: str,
+    runtime: Literal["auto", "torch", "onnx"],
     image_size: int,
     no_report: bool,
     no_fiftyone: bool,
@@ -114,7 +126,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per option
     if not no_fiftyone:
         audited = _timed(audited, "import", lambda: _import(audited, progress))
     _summary(audited)
-    sys.exit(1 if any(_fails(audited, rule) for rule in fail_on) else 0)
+    sys.exit(1 if any(_fails(audited, rule) for rule in rules) else 0)
 
 
 def _timed(audited: RunFolder, stage: str, work: Callable[[], None]) -> RunFolder:

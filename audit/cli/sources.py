@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import click
 
-from audit.adapters.cvat.address import is_address, parse_address
+from audit.adapters.cvat.address import is_address
 from audit.adapters.cvat.credentials import Credentials, credentials_from
 from audit.core.annotations import Snapshot
 from audit.errors import UsageError
@@ -40,7 +41,7 @@ class PredictorOptions:
     results: tuple[Path, ...]
     functions: tuple[str, ...]
     device: str | None
-    runtime: str
+    runtime: Literal["auto", "torch", "onnx"]
     image_size: int
 
     def check(self) -> None:
@@ -66,7 +67,7 @@ def _server_store(options: SourceOptions) -> AnnotationStore:
 
     _refuse(options.source, {"--format": options.format, "--images": options.images})
     return open_store(
-        parse_address(options.source),
+        options.source,
         credentials=_credentials(options),
         organization=options.organization,
         frames=options.frames,
@@ -126,7 +127,7 @@ def _model(name: str, options: PredictorOptions) -> Predictor:
 def _results(path: Path, snapshot: Snapshot) -> Predictor:
     from audit.adapters.results import open_results
 
-    return open_results(path, snapshot)
+    return open_results(path, snapshot, snapshot.label_names())
 
 
 def _function(name: str, source: SourceOptions) -> Predictor:
@@ -134,4 +135,4 @@ def _function(name: str, source: SourceOptions) -> Predictor:
 
     if not is_address(source.source):
         raise UsageError(f"--function {name} runs on a CVAT server, so SOURCE must be on one (cvat://HOST/tasks/42)")
-    return open_function(parse_address(source.source), name, credentials=_credentials(source))
+    return open_function(source.source, name, credentials=_credentials(source), organization=source.organization)

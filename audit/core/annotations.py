@@ -7,7 +7,7 @@ frame number of CVAT (those repeat between tasks).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
@@ -132,6 +132,7 @@ class Snapshot:
 
     source: how the user would name it, without secrets. labels: names; label codes index it.
     link: template with {task}, {job}, {number} that opens a frame in CVAT; "" if there is none.
+    label_ids: the source's own number of each label, if it has any (COCO's category ids).
     notes: lines for the user, such as "ground-truth job 12 left out (10 frames)".
     """
 
@@ -143,7 +144,8 @@ class Snapshot:
     read_at: str = ""
     link: str = ""
     problems: tuple[Problem, ...] = ()
-    notes: tuple[str, ...] = field(default_factory=tuple)
+    notes: tuple[str, ...] = ()
+    label_ids: tuple[int, ...] = ()
 
     def frame_link(self, frame: int) -> str:
         """The address that opens this frame in CVAT, or ""."""
@@ -151,9 +153,9 @@ class Snapshot:
         values = {"task": f.task[frame], "job": f.job[frame], "number": f.number[frame]}
         return self.link.format(**values) if self.link else ""
 
-    def with_frames(self, frames: Frames) -> Snapshot:
-        """The same snapshot with digests and paths of images filled in."""
-        return replace(self, frames=frames)
+    def label_names(self) -> dict[int, str]:
+        """Names by the source's own numbers; empty if it numbers none."""
+        return dict(zip(self.label_ids, self.labels, strict=False))
 
 
 def comparable(annotations: Annotations) -> NDArray[np.bool_]:
