@@ -77,7 +77,8 @@ def connection_errors(host: str) -> Iterator[None]:
 
 
 def _untrusted(host: str, error: BaseException) -> str:
-    return f"no secure line to {host} ({line_of(str(error), 100)}). For a private certificate set SSL_CERT_FILE to its authority."
+    reason = line_of(str(error), 100)
+    return f"no secure line to {host} ({reason}). For a private certificate set SSL_CERT_FILE to its authority."
 
 
 def _plain(error: BaseException | None) -> str:
