@@ -155,7 +155,7 @@ class Snapshot:
 
     def label_names(self) -> dict[int, str]:
         """Names by the source's own numbers; empty if it numbers none."""
-        return dict(zip(self.label_ids, self.labels, strict=False))
+        return {i: name for i, name in zip(self.label_ids, self.labels, strict=False) if i != NO_ID}
 
 
 def comparable(annotations: Annotations) -> NDArray[np.bool_]:

@@ -57,7 +57,10 @@ class _Reader:
     def _category(self, category: Any) -> None:
         if not isinstance(category, dict) or not isinstance(category.get("name"), str):
             raise UsageError(f"{self.where}: a category has no name: {str(category)[:100]}")
-        self.categories[_key(category.get("id"))] = self.reading.labels.declare(category["name"])
+        ident = _key(category.get("id"))
+        self.categories[ident] = self.reading.labels.declare(category["name"])
+        if isinstance(ident, int):
+            self.reading.label_ids.setdefault(self.categories[ident], ident)
 
     def _image(self, image: Any) -> None:
         position = self.reading.positions

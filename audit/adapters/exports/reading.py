@@ -166,6 +166,7 @@ class Reading:
 
     wanted: range | None
     labels: Labels = field(default_factory=Labels)
+    label_ids: dict[int, int] = field(default_factory=dict)
     problems: Problems = field(default_factory=Problems)
     shapes: ShapeRows = field(default_factory=ShapeRows)
     jobs: list[Job] = field(default_factory=list)
@@ -202,6 +203,7 @@ class Reading:
             link=self.link,
             problems=self.problems.all(),
             notes=(*self.notes, *counted),
+            label_ids=tuple(self.label_ids.get(code, NO_ID) for code in self.labels.codes.values()),
         )
 
 
