@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from audit.core import masks
 from audit.core.annotations import Annotations, Frames, Job, Predictions, ShapeType, Snapshot
-from audit.core.findings import Findings, FindingType, ranked, with_ids
+from audit.core.findings import Findings, FindingType, with_ids
 from audit.runs import RunFolder, describe, write_manifest, write_table
 
 NAN = np.nan
@@ -111,7 +111,7 @@ def findings(seen: Snapshot) -> Findings:
         prediction_score=[0.86, 0.94, 0.84, NAN],
         reason=["seen, not labelled", "seen as a bus", "the box has slipped", "nothing is seen there"],
     )
-    return ranked(with_ids(rows, seen))
+    return with_ids(rows[np.argsort(-rows.score)], seen)
 
 
 def write_run(folder: Path, seen: Snapshot, found: Findings, predicted: Predictions | None = None) -> RunFolder:
