@@ -46,6 +46,8 @@ class NullForNan:
 
     def _cleaned(self, data: bytes, *, last: bool) -> bytes:
         end = len(data) if last else max(len(data) - LONGEST_TOKEN, 0)
+        if b"NaN" not in data and b"Infinity" not in data:
+            return self._unchanged(data, end)
         pieces, done = [], 0
         for token in _TOKENS.finditer(data):
             if token.start() >= end:
@@ -59,6 +61,16 @@ class NullForNan:
             end = max(end, token.end())
         self._kept = data[end:]
         return b"".join([*pieces, data[done:end]])
+
+    def _unchanged(self, data: bytes, end: int) -> bytes:
+        """The usual case, without a look at every token: only whether a string is open must be kept."""
+        out = data[:end]
+        if (len(out) - len(out.rstrip(b"\\"))) % 2:
+            out = data[: end + 1]  # an escape stays in one piece
+        quotes = out.replace(rb"\\", b"").replace(rb"\"", b"").count(b'"')
+        self._in_string ^= bool(quotes % 2)
+        self._kept = data[len(out) :]
+        return out
 
 
 def items(files: Files, name: str, prefix: str) -> Iterator[Any]:

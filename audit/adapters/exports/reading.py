@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from array import array
 from collections import Counter
 from collections.abc import Iterable
@@ -138,7 +139,7 @@ class ShapeRows:
             column.append(value)
         for flags, on in zip(self._flags.values(), (crowd, track, occluded), strict=True):
             flags.append(on)
-        for values, item in zip(self._objects.values(), (shape.points, shape.mask, source), strict=True):
+        for values, item in zip(self._objects.values(), (shape.points, shape.mask, sys.intern(source)), strict=True):
             values.append(item)
 
     def set_ids(self, ids: Iterable[int]) -> None:
@@ -147,11 +148,11 @@ class ShapeRows:
 
     def table(self) -> Annotations:
         columns: dict[str, Any] = {name: _ints(values) for name, values in self._columns.items()}
-        columns |= {name: np.array(values, dtype=np.bool_) for name, values in self._flags.items()}
+        columns |= {name: _view(values, np.bool_) for name, values in self._flags.items()}
         columns |= {name: objects(values) for name, values in self._objects.items()}
         return Annotations(
-            xyxy=np.array(self._boxes, dtype=np.float64).reshape(-1, 4),
-            rotation=np.array(self._rotation, dtype=np.float64),
+            xyxy=_view(self._boxes, np.float64).reshape(-1, 4),
+            rotation=_view(self._rotation, np.float64),
             **columns,
         )
 
@@ -208,4 +209,9 @@ class Reading:
 
 
 def _ints(values: array[int]) -> np.ndarray:
-    return np.array(values, dtype=np.int64)
+    return _view(values, np.int64)
+
+
+def _view(values: array[Any], dtype: type) -> np.ndarray:
+    """The same memory as a numpy array: columns of millions of rows are not held twice."""
+    return np.frombuffer(values, dtype=dtype) if len(values) else np.empty(0, dtype)
