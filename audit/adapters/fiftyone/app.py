@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -49,7 +50,7 @@ def serve_app(dataset_name: str, *, port: int | None = None, open_browser: bool 
         except KeyboardInterrupt:
             progress.note("The FiftyOne App is closed.")
             return
-        raise ServiceError(f"The FiftyOne App ended by itself: {_last_line(_log(url))}")
+        raise ServiceError(f"The FiftyOne App ended by itself: {_reason(_log(url))}")
 
 
 @contextmanager
@@ -116,7 +117,7 @@ def _wait_until_up(port: int, process: subprocess.Popen[bytes], url: str) -> Non
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise ServiceError(f"The FiftyOne App did not start: {_last_line(_log(url))}. Its log: {_log(url)}")
+            raise ServiceError(f"The FiftyOne App did not start: {_reason(_log(url))}. Its log: {_log(url)}")
         if _serves(port):
             return
         time.sleep(0.2)
@@ -162,6 +163,8 @@ def _log(url: str) -> Path:
     return state_dir("fiftyone") / f"app-{port}.log"
 
 
-def _last_line(log: Path) -> str:
+def _reason(log: Path) -> str:
+    """The first error in a server's log (later ones follow from it), else its last line."""
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1][:300] if lines else "it gave no reason"
+    errors = [line for line in lines if re.match(r"[\w.]+(Error|Exception)\b", line)]
+    return [*errors, *lines[-1:], "it gave no reason"][0][:300]
