@@ -78,14 +78,21 @@ class Detector:
         for i, p in enumerate(prepared):
             if isinstance(p, _Prepared):
                 groups.setdefault(p.placement.input_hw, []).append(i)
+        step = self.runtime.frames_at_once
         for rows in groups.values():
-            members = [p for i in rows if isinstance(p := prepared[i], _Prepared)]
-            outputs = self.runtime.forward(np.concatenate([m.batch for m in members]))
-            per_frame = [[o[k] for o in outputs] for k in range(len(members))]
-            finished = self._pool.map(self._finish, per_frame, [m.placement for m in members])
-            for i, result in zip(rows, finished, strict=True):
-                results[i] = result
+            for start in range(0, len(rows), step):
+                self._predict_group(rows[start : start + step], prepared, results)
         return results
+
+    def _predict_group(
+        self, rows: Sequence[int], prepared: Sequence[_Prepared | str], results: list[Predictions | str]
+    ) -> None:
+        members = [p for i in rows if isinstance(p := prepared[i], _Prepared)]
+        outputs = self.runtime.forward(np.concatenate([m.batch for m in members]))
+        per_frame = [[o[k] for o in outputs] for k in range(len(members))]
+        finished = self._pool.map(self._finish, per_frame, [m.placement for m in members])
+        for i, result in zip(rows, finished, strict=True):
+            results[i] = result
 
     def _prepare(self, item: PredictItem) -> _Prepared | str:
         if item.data is None:

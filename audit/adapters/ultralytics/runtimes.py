@@ -42,6 +42,10 @@ class Runtime(Protocol):
     def concurrent(self) -> bool:
         """Whether several threads should call ``forward`` with a frame each, rather than one with many."""
 
+    @property
+    def frames_at_once(self) -> int:
+        """The most frames one ``forward`` should be given."""
+
     def forward(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """Raw outputs, boxes first, then mask prototypes if there are any. batch: (n, 3, h, w) in [0, 1]."""
 
@@ -51,6 +55,7 @@ class OnnxRuntime:
 
     kind = "onnx"
     concurrent = True
+    frames_at_once = 1
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         ort = load_onnxruntime()
@@ -91,6 +96,8 @@ class TorchRuntime:
         check_task(task, path)
         self.path = path
         self.device = self._device(device)
+        # on a CPU more gain nothing and cost some 50 MB each
+        self.frames_at_once = 2 if self.device.type == "cpu" else 32
         self._network = self.yolo.model.fuse(verbose=False).to(self.device).float().eval()
         _refuse_other_heads(type(self._network.model[-1]).__name__, path)
         self.facts = ModelFacts(
