@@ -102,6 +102,10 @@ class Predictor(Protocol):
     def batch_size(self) -> int:
         """How many items a call should hold."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Lines for the user, such as why scores are all 1."""
+
     def predict(self, items: Sequence[PredictItem]) -> list[Predictions | str]:
         """One entry per item, in order: its predictions down to score 0.01 (``frame`` column ignored),
 

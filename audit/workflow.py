@@ -19,7 +19,7 @@ from audit.core.table import BoolArray, IntArray
 from audit.errors import UsageError
 from audit.ports import AnnotationStore, Predictor, Progress
 from audit.predicting import Auditor, Cache, Timings, predict
-from audit.runs import RunFolder, describe, read_predictions, write_manifest, write_table
+from audit.runs import RunFolder, describe, read_predictions, remove_leftovers, write_manifest, write_table
 from audit.trust.fusion import fuse
 
 BLOCK_FRAMES = 512
@@ -57,12 +57,15 @@ def audit(
     _check_out(out, snapshot)
     with timings.stage("predict"):
         predictors = open_predictors(snapshot)
+    for line in (line for p in predictors for line in p.notes):
+        progress.note(line)
     _check_mapping(settings, predictors)
     auditors = [Auditor(p, _matched(p, snapshot, settings, progress)) for p in predictors]
     knows = _knows(auditors, len(snapshot.labels))
     _check_images(store, predictors)
     out.mkdir(parents=True, exist_ok=True)
     (out / "manifest.json").unlink(missing_ok=True)
+    remove_leftovers(out)
     file = out / "predictions.parquet"
     try:
         snapshot, audited = predict(store, auditors, snapshot, file, cache=cache, progress=progress, timings=timings)

@@ -90,6 +90,7 @@ class Model:
 
     needs_images = True
     batch_size = 2
+    notes = ("a note",)
 
     def __init__(
         self, *, labels: tuple[str, ...] = LABELS, blind: int = -1, lives: int = 10**9, name: str = "m"
@@ -149,6 +150,7 @@ def test_a_missing_label_on_the_frame_that_has_none(tmp_path: Path) -> None:
     assert folder.predictions_at(found.prediction).xyxy.tolist() == [BOX]
     assert notes.done == {"Reading images": 6, "Predicting": 6, "Comparing": 6}
     assert model.closed
+    assert notes.lines == ["a note"]
     assert set(folder.manifest["timings"]) == {"pull", "predict", "find"}
     assert folder.frames().sha256[0] == hashlib.sha256(picture(0)).hexdigest()
     assert folder.snapshot().frame_link(3) == "http://x/3"

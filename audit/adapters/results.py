@@ -114,6 +114,8 @@ def _read(path: Path, stream: Stream, is_list: bool, snapshot: Snapshot, given: 
     notes = _notes(path, missed, number, example)
     if number and not len(rows.picture):
         raise UsageError(f"{notes[0]}. Do the predictions belong to these images?")
+    if not number and not is_list and next(stream("annotations"), None) is None:
+        raise UsageError(f"{path}: expected a list of predictions, or an object that has one as 'annotations'")
     if not number:
         notes += (f"{path.name} holds no predictions",)
     return ResultsFile(path.name, images, classes, rows, notes)

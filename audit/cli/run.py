@@ -115,7 +115,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per option
     with opened_store(where) as store:
         audited = audit(
             store,
-            lambda snapshot: open_predictors(what, where, snapshot),
+            lambda snapshot: open_predictors(what, where, settings.mapping, snapshot),
             out,
             settings=settings,
             cache=PredictionCache(cache_dir("predictions")),

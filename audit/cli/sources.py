@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Literal
 
 import click
 
-from audit.adapters.cvat.address import is_address
+from audit.adapters.cvat.address import is_address, parse_address
 from audit.adapters.cvat.credentials import Credentials, credentials_from
 from audit.core.annotations import Snapshot
 from audit.errors import UsageError
@@ -66,6 +67,7 @@ def _server_store(options: SourceOptions) -> AnnotationStore:
     from audit.adapters.pictures import ImageCache
 
     _refuse(options.source, {"--format": options.format, "--images": options.images})
+    parse_address(options.source)  # a wrong address must be told before a password is asked for
     return open_store(
         options.source,
         credentials=_credentials(options),
@@ -103,17 +105,21 @@ def _refuse(source: str, options: dict[str, object]) -> None:
 
 def _credentials(options: SourceOptions) -> Credentials:
     credentials = credentials_from(options.auth, os.environ)
+    if credentials.needs_password and not sys.stdin.isatty():
+        raise UsageError("no way to log in: set CVAT_ACCESS_TOKEN, or give --auth USER and the password in PASS")
     if credentials.needs_password:
         prompt = f"Password of {credentials.user} for {options.source}"
         credentials = credentials.with_password(click.prompt(prompt, hide_input=True, err=True))
     return credentials
 
 
-def open_predictors(options: PredictorOptions, source: SourceOptions, snapshot: Snapshot) -> list[Predictor]:
-    """Every predictor asked for, models first."""
+def open_predictors(
+    options: PredictorOptions, source: SourceOptions, mapping: Mapping[str, str], snapshot: Snapshot
+) -> list[Predictor]:
+    """Every predictor asked for, models first. mapping: a function's labels must be mapped on the server already."""
     predictors: list[Predictor] = [_model(name, options) for name in options.models]
     predictors += [_results(path, snapshot) for path in options.results]
-    predictors += [_function(name, source) for name in options.functions]
+    predictors += [_function(name, source, mapping, snapshot) for name in options.functions]
     return predictors
 
 
@@ -130,9 +136,16 @@ def _results(path: Path, snapshot: Snapshot) -> Predictor:
     return open_results(path, snapshot, snapshot.label_names())
 
 
-def _function(name: str, source: SourceOptions) -> Predictor:
+def _function(name: str, source: SourceOptions, mapping: Mapping[str, str], snapshot: Snapshot) -> Predictor:
     from audit.adapters.cvat.function import open_function
 
     if not is_address(source.source):
         raise UsageError(f"--function {name} runs on a CVAT server, so SOURCE must be on one (cvat://HOST/tasks/42)")
-    return open_function(source.source, name, credentials=_credentials(source), organization=source.organization)
+    return open_function(
+        source.source,
+        name,
+        credentials=_credentials(source),
+        organization=source.organization,
+        mapping=mapping,
+        labels=snapshot.labels,
+    )
