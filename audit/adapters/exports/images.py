@@ -17,7 +17,7 @@ class Library:
 
     def __init__(self, files: Files, base: str = "") -> None:
         self.files = files
-        self._base = base
+        self.base = base
         self._by_base_name: dict[str, str | int] | None = None
 
     def any(self) -> bool:
@@ -36,7 +36,7 @@ class Library:
         clean = safe_name(name)
         folders = (f"images/{subset}/", f"{subset}/", *FOLDERS) if subset and safe_name(subset) else FOLDERS
         bare = clean.removeprefix("images/")
-        for candidate in dict.fromkeys(f"{self._base}{f}{n}" for n in (clean, bare) for f in folders):
+        for candidate in dict.fromkeys(f"{self.base}{f}{n}" for n in (clean, bare) for f in folders):
             if self.files.has(candidate):
                 return candidate
         return self._by_base(clean.rsplit("/", 1)[-1])
@@ -72,7 +72,7 @@ def video_frame_names(library: Library, numbers: range) -> tuple[list[str], str]
     files = {n.rsplit("/", 1)[-1].rsplit(".", 1)[0]: n for n in library.names()}
     if not files or any(stem in files for stem in stems):
         return [files[s].rsplit("/", 1)[-1] if s in files else s for s in stems], ""
-    ordered = sorted(library.names(), key=_natural)
+    ordered = sorted((n.removeprefix(library.base) for n in library.names()), key=_natural)
     if len(ordered) != len(stems):
         return stems, (
             f"the export has {len(ordered)} images for {len(stems)} frames and no names to tell which is which: "

@@ -153,7 +153,10 @@ def test_a_million_problems_do_not_become_a_million_lines(read):
 def test_subsets_in_files_of_their_own(opened, tmp_path):
     first, second = coco([coco_shape()]), coco([coco_shape(category_id=8)])
     second["categories"] = [{"id": 8, "name": "person"}]
-    files = {"annotations/instances_Train.json": json.dumps(first), "annotations/instances_Val.json": json.dumps(second)}
+    files = {
+        "annotations/instances_Train.json": json.dumps(first),
+        "annotations/instances_Val.json": json.dumps(second),
+    }
     files |= {"images/Train/0.png": picture(41), "images/Val/0.png": picture(42)}
     store = opened(write_folder(tmp_path / "c", files))
     snapshot = store.snapshot(Silent())

@@ -66,7 +66,9 @@ def test_every_kind_of_shape(read):
 
 def test_ids_are_the_files_if_they_tell_shapes_apart(read):
     box = [1, 2, 3, 4]
-    assert read({NAME: datumaro([shape("bbox", id=i, bbox=box) for i in (9, 4)])}).annotations.annotation_id.tolist() == [
+    assert read(
+        {NAME: datumaro([shape("bbox", id=i, bbox=box) for i in (9, 4)])}
+    ).annotations.annotation_id.tolist() == [
         9,
         4,
     ]
