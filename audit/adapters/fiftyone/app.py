@@ -32,6 +32,7 @@ FIRST_PORT = 5151
 """FiftyOne's own default; the first free one of ``PORTS_TRIED`` from there on is taken."""
 PORTS_TRIED = 50
 START_SECONDS = 120
+START_TRIES = 3
 STOP_SECONDS = 10
 
 
@@ -50,7 +51,7 @@ def serve_app(dataset_name: str, *, port: int | None = None, open_browser: bool 
         except KeyboardInterrupt:
             progress.note("The FiftyOne App is closed.")
             return
-        raise ServiceError(f"The FiftyOne App ended by itself: {_reason(_log(url))}")
+        raise ServiceError(f"The FiftyOne App ended by itself: {_reason(_log(urlsplit(url).port or 0))}")
 
 
 @contextmanager
@@ -60,21 +61,39 @@ def app_server(dataset_name: str, *, port: int | None = None) -> Iterator[tuple[
     if URI not in os.environ:
         raise RuntimeError("the App must run inside audit.adapters.fiftyone.database.database()")
     _require_dataset(dataset_name)
-    chosen = _port(port)
-    url = f"http://{HOST}:{chosen}/datasets/{quote(dataset_name, safe='')}{_first_view(dataset_name)}"
-    with _log(url).open("wb") as log:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "audit.adapters.fiftyone.app_process", str(chosen)],
+    place = f"datasets/{quote(dataset_name, safe='')}{_first_view(dataset_name)}"
+    chosen, process = _started(port)
+    try:
+        yield f"http://{HOST}:{chosen}/{place}", process
+    finally:
+        _stop(process)
+
+
+def _started(wanted: int | None) -> tuple[int, subprocess.Popen[bytes]]:
+    """A server that is up, and its port. If another program is quicker to take a port of our choice, try the next."""
+    for tries_left in reversed(range(START_TRIES)):
+        port = _port(wanted)
+        process = _launched(port)
+        try:
+            _wait_until_up(port, process)
+        except BaseException as error:
+            _stop(process)
+            if isinstance(error, ServiceError) and wanted is None and tries_left and not _is_free(port):
+                continue
+            raise
+        return port, process
+    raise AssertionError("the last try returns or raises")
+
+
+def _launched(port: int) -> subprocess.Popen[bytes]:
+    with _log(port).open("wb") as log:
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-m", "audit.adapters.fiftyone.app_process", str(port)],
             stdin=subprocess.PIPE,  # its end tells the server that we are gone, however we went
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C is ours; the server is then ended in order
         )
-    try:
-        _wait_until_up(chosen, process, url)
-        yield url, process
-    finally:
-        _stop(process)
 
 
 def _first_view(dataset_name: str) -> str:
@@ -113,15 +132,26 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _wait_until_up(port: int, process: subprocess.Popen[bytes], url: str) -> None:
+def _wait_until_up(port: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise ServiceError(f"The FiftyOne App did not start: {_reason(_log(url))}. Its log: {_log(url)}")
-        if _serves(port):
+            raise ServiceError(f"The FiftyOne App did not start: {_reason(_log(port))}. Its log: {_log(port)}")
+        if _listens(process, port) and _serves(port):
             return
         time.sleep(0.2)
-    raise ServiceError(f"The FiftyOne App did not answer within {START_SECONDS} s. Its log: {_log(url)}")
+    raise ServiceError(f"The FiftyOne App did not answer within {START_SECONDS} s. Its log: {_log(port)}")
+
+
+def _listens(process: subprocess.Popen[bytes], port: int) -> bool:
+    """Whether it is really this process that has the port: another App there would show other data."""
+    import psutil  # type: ignore[import-untyped]  # no types are published with it
+
+    try:
+        connections = psutil.Process(process.pid).net_connections(kind="tcp")
+    except psutil.Error:
+        return False
+    return any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in connections)
 
 
 def _serves(port: int) -> bool:
@@ -158,8 +188,7 @@ def _termination_as_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _log(url: str) -> Path:
-    port = urlsplit(url).port
+def _log(port: int) -> Path:
     return state_dir("fiftyone") / f"app-{port}.log"
 
 

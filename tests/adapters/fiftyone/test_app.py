@@ -96,9 +96,22 @@ def test_an_app_that_cannot_start_says_why(dataset: str, monkeypatch: pytest.Mon
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         # as if another program took the port just after it was found free
-        monkeypatch.setattr(app, "_port", lambda _wanted: taken.getsockname()[1])
-        with pytest.raises(ServiceError, match=r"did not start: .*address already in use"), app_server(dataset):
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(app, "_port", lambda _wanted: port)
+        told = r"did not start: .*(?i:address already in use)"
+        with pytest.raises(ServiceError, match=told), app_server(dataset, port=port):
             pass
+
+
+def test_if_another_app_is_quicker_to_take_the_port_the_next_one_is_ours(
+    dataset: str, served: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = urlsplit(served).port
+    real = app._port
+    offered = iter([others])
+    monkeypatch.setattr(app, "_port", lambda wanted: next(offered, None) or real(wanted))
+    with app_server(dataset) as (url, _):
+        assert urlsplit(url).port != others
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
