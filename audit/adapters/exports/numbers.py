@@ -10,6 +10,8 @@ import numpy as np
 from audit.core.table import FloatArray
 
 INT64_MAX = 2**63 - 1
+LARGEST = 1e18
+"""Beyond this a number is no coordinate of anything, and sums of it would overflow."""
 
 
 def number(value: Any) -> float:
@@ -20,7 +22,7 @@ def number(value: Any) -> float:
         result = float(value)
     except (TypeError, ValueError, OverflowError):
         return math.nan
-    return result if math.isfinite(result) else math.nan
+    return result if abs(result) <= LARGEST else math.nan
 
 
 def whole(value: Any) -> int | None:

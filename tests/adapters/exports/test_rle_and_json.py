@@ -113,7 +113,7 @@ def test_only_nan_outside_of_strings_becomes_null(value, step, ascii_only, bom):
     assert json.loads(out) == cleared(value)
 
 
-@pytest.mark.parametrize("value", [None, True, "x", [], "nan", math.inf, "1e999"])
+@pytest.mark.parametrize("value", [None, True, "x", [], "nan", math.inf, "1e999", 1e308])
 def test_no_number(value):
     assert math.isnan(number(value)) and whole(value) is None
 
