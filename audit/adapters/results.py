@@ -7,13 +7,14 @@ import math
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, TypeVar, cast
 
 import ijson
 import numpy as np
 
 from audit.adapters.exports.jsonstream import NullForNan
 from audit.adapters.exports.rle import ShapeError, from_coco
+from audit.adapters.jsondepth import ShallowOnly, TooDeepError
 from audit.adapters.results_lookup import AMBIGUOUS, UNKNOWN, Classes, Images, Key, RowError
 from audit.core.annotations import Predictions, Snapshot
 from audit.core.masks import box_of, rle_of_rings
@@ -231,6 +232,8 @@ def _through(path: Path, read: Callable[[Stream], T]) -> T:
     for tolerant in (False, True):
         try:
             return read(lambda place, tolerant=tolerant: _items(path, place, tolerant))  # type: ignore[misc]
+        except TooDeepError as error:
+            raise UsageError(f"{path} is not a results file: {error}") from None
         except (ijson.JSONError, UnicodeDecodeError, RecursionError) as error:
             if tolerant:
                 raise UsageError(f"{path} is not valid JSON {_where(path, error)}") from None
@@ -239,8 +242,8 @@ def _through(path: Path, read: Callable[[Stream], T]) -> T:
 
 def _items(path: Path, place: str, tolerant: bool) -> Iterator[Any]:
     with path.open("rb") as stream:
-        source: IO[bytes] | NullForNan = NullForNan(stream) if tolerant else stream
-        yield from ijson.items(source, place, use_float=True, buf_size=1 << 18)
+        shallow = cast(IO[bytes], ShallowOnly(stream))  # all that is asked of it is read()
+        yield from ijson.items(NullForNan(shallow) if tolerant else shallow, place, use_float=True, buf_size=1 << 18)
 
 
 def _where(path: Path, error: Exception) -> str:
