@@ -16,7 +16,6 @@ def missing_annotation(evidence: Evidence) -> Findings:
         frame=u.frame,
         score=u.score,
         prediction=u.row,
-        related=u.nearest,
         suggested_label=u.label,
         suggested_xyxy=u.xyxy,
         iou=u.iou,
