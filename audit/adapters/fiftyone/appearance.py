@@ -52,16 +52,8 @@ GROUPS = {
 }
 WORST_FIRST = "Worst first"
 ONE_BY_ONE = "Findings one by one"
-BESIDE_A_FINDING = [
-    "suggestions",
-    "annotations",
-    "annotation_outlines",
-    "name",
-    "number",
-    "job",
-    "assignee",
-    "cvat_link",
-]
+BESIDE_A_FINDING = ["name", "number", "job", "assignee", "cvat_link"]
+"""No other labels: the App would zoom out until all of them are in the picture."""
 
 
 def declare_fields(dataset: Any) -> None:
