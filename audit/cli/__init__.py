@@ -9,6 +9,7 @@ from importlib.metadata import version
 import click
 
 from audit.cli.app import app
+from audit.cli.database import stop_database
 from audit.cli.doctor import doctor
 from audit.cli.findings import findings
 from audit.cli.report import report
@@ -31,7 +32,7 @@ def cli() -> None:
     """
 
 
-for command in (run, findings, report, app, doctor):
+for command in (run, findings, report, app, doctor, stop_database):
     cli.add_command(command)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from audit.cli.options import RUN
+from audit.cli.options import KEEP_DATABASE, RUN
 from audit.cli.progress import TerminalProgress
 
 
@@ -14,7 +14,8 @@ from audit.cli.progress import TerminalProgress
 @RUN
 @click.option("--port", type=click.IntRange(1024, 65535), help="Port of the App; by default the first free one.")
 @click.option("--no-browser", is_flag=True, help="Only serve; print the address instead of opening it.")
-def app(run: Path, port: int | None, no_browser: bool) -> None:
+@KEEP_DATABASE
+def app(run: Path, port: int | None, no_browser: bool, keep_database: bool) -> None:
     """Open the FiftyOne App on the audit in the folder RUN. Ends with Ctrl-C.
 
     It listens on this machine only: the App has no login.
@@ -26,6 +27,6 @@ def app(run: Path, port: int | None, no_browser: bool) -> None:
 
     progress = TerminalProgress()
     opened = RunFolder.open(run)
-    with database(progress):
+    with database(progress, keep_running=keep_database):
         name = import_run(opened, progress=progress)
         serve_app(name, port=port, open_browser=not no_browser, progress=progress)

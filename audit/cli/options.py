@@ -11,6 +11,9 @@ from audit.core.findings import FindingType
 
 TYPES = {t.code: t for t in FindingType}
 RUN = click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+KEEP_DATABASE = click.option(
+    "--keep-database", is_flag=True, help="Leave FiftyOne's database running; 'stop-database' ends it."
+)
 NO_LIMIT = 2**62
 
 

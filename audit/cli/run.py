@@ -12,7 +12,7 @@ from typing import Literal
 import click
 import numpy as np
 
-from audit.cli.options import FailOn, fail_on, finding_type, frame_range, pair
+from audit.cli.options import KEEP_DATABASE, FailOn, fail_on, finding_type, frame_range, pair
 from audit.cli.progress import TerminalProgress, printable
 from audit.cli.sources import PredictorOptions, SourceOptions, open_predictors, opened_store
 from audit.core.findings import FindingType
@@ -70,6 +70,7 @@ FORMATS = ("cvat-images", "cvat-video", "coco", "datumaro", "yolo")
 )
 @click.option("--no-report", is_flag=True, help="Do not write report.html.")
 @click.option("--no-fiftyone", is_flag=True, help="Do not fill FiftyOne.")
+@KEEP_DATABASE
 def run(  # noqa: PLR0913, PLR0917 - one parameter per option
     source: str,
     out: Path,
@@ -94,6 +95,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per option
     image_size: int,
     no_report: bool,
     no_fiftyone: bool,
+    keep_database: bool,
 ) -> None:
     """Audit SOURCE and write what was found to the folder --out.
 
@@ -124,7 +126,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per option
     if not no_report:
         audited = _timed(audited, "report", lambda: _report(audited, progress))
     if not no_fiftyone:
-        audited = _timed(audited, "import", lambda: _import(audited, progress))
+        audited = _timed(audited, "import", lambda: _import(audited, progress, keep_database))
     _summary(audited)
     sys.exit(1 if any(_fails(audited, rule) for rule in rules) else 0)
 
@@ -143,7 +145,7 @@ def _report(audited: RunFolder, progress: TerminalProgress) -> None:
     write_report(audited, audited.path / "report.html", progress=progress)
 
 
-def _import(audited: RunFolder, progress: TerminalProgress) -> None:
+def _import(audited: RunFolder, progress: TerminalProgress, keep_database: bool) -> None:
     """Fill FiftyOne; without it installed, say so and go on: the run folder and the report are whole."""
     if importlib.util.find_spec("fiftyone") is None:
         progress.note("FiftyOne is not installed, so it was not filled: pip install 'cvat-audit[fiftyone]'")
@@ -151,7 +153,7 @@ def _import(audited: RunFolder, progress: TerminalProgress) -> None:
     from audit.adapters.fiftyone.board import import_run
     from audit.adapters.fiftyone.database import database
 
-    with database(progress):
+    with database(progress, keep_running=keep_database):
         import_run(audited, progress=progress)
 
 

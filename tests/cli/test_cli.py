@@ -218,7 +218,7 @@ def test_a_second_run_gives_the_same_ids_and_keeps_decisions(
 
 
 def test_every_command_has_help(cvat_audit: Command) -> None:
-    for command in ("run", "findings", "report", "app", "doctor"):
+    for command in ("run", "findings", "report", "app", "doctor", "stop-database"):
         done = cvat_audit(command, "--help")
         assert done.returncode == 0
         assert "Usage:" in done.stdout
