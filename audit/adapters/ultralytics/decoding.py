@@ -52,7 +52,8 @@ def detections(raw: NDArray[np.float32], classes: int, end_to_end: bool, thresho
     if end_to_end:
         return _from_rows(raw, thresholds)
     best = raw[4 : 4 + classes].max(axis=0)
-    found = np.flatnonzero(best > thresholds.confidence)
+    # an untrained network may give boxes of negative size; they are nothing to anybody
+    found = np.flatnonzero((best > thresholds.confidence) & (raw[2:4] > 0).all(axis=0))
     order = found[np.argsort(-best[found], kind="stable")][:MAX_CANDIDATES]
     columns = raw[:, order]
     half = columns[2:4] / np.float32(2)

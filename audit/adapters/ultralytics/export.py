@@ -48,11 +48,11 @@ def exported(weights: Path, sha256: str, image_size: int) -> Path:
 
 
 def _export(weights: Path, target: Path, image_size: int) -> None:
+    original = TorchRuntime(weights)
     with tempfile.TemporaryDirectory(prefix="cvat-audit-") as folder:
         # ultralytics writes beside the weights, and takes the kind of model from the file's name
         copy = Path(folder) / weights.name
         shutil.copyfile(weights, copy)
-        original = TorchRuntime(copy)
         try:
             made = _run_exporter(copy, image_size)
         except Exception as error:  # torch, onnx and ultralytics raise whatever they like here

@@ -98,6 +98,7 @@ class TorchRuntime:
         self.device = self._device(device)
         # on a CPU more gain nothing and cost some 50 MB each
         self.frames_at_once = 2 if self.device.type == "cpu" else 32
+        self._choose_head(self.yolo.model)
         self._network = self.yolo.model.fuse(verbose=False).to(self.device).float().eval()
         _refuse_other_heads(type(self._network.model[-1]).__name__, path)
         self.facts = ModelFacts(
@@ -115,6 +116,12 @@ class TorchRuntime:
                 return [t.float().cpu().numpy() for t in _boxes_and_prototypes(outputs, torch)]
         except RuntimeError as error:  # out of memory, mostly
             raise ServiceError(f"torch failed on an input of {batch.shape}: {_one_line(error)}") from None
+
+    @staticmethod
+    def _choose_head(network: Any) -> None:
+        """Models with two heads use the one that ultralytics' predict and export use: with suppression after it."""
+        if getattr(network, "end2end", False):
+            network.end2end = False
 
     def _device(self, name: str) -> Any:
         try:
@@ -184,4 +191,5 @@ def _ordered(names: Any) -> tuple[str, ...]:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join((str(error) or type(error).__name__).split())[:200]
+    words = (str(error) or type(error).__name__).replace("ERROR ❌️", "").split()
+    return " ".join(words)[:200]
