@@ -6,6 +6,7 @@ import importlib.util
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
@@ -114,15 +115,17 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per option
     settings = Settings(dict(mapping), allow_unmatched, types or tuple(FindingType), min_score)
     what.check()
     progress = TerminalProgress()
-    with opened_store(where) as store:
+    with opened_store(where) as store, closing(PredictionCache(cache_dir("predictions"))) as cache:
         audited = audit(
             store,
             lambda snapshot: open_predictors(what, where, settings.mapping, snapshot),
             out,
             settings=settings,
-            cache=PredictionCache(cache_dir("predictions")),
+            cache=cache,
             progress=progress,
         )
+        for line in cache.notes:
+            progress.note(line)
     if not no_report:
         audited = _timed(audited, "report", lambda: _report(audited, progress))
     if not no_fiftyone:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import ijson
 
 from audit.adapters.exports.archive import Files, readable
+from audit.adapters.jsondepth import ShallowOnly, TooDeepError
 from audit.errors import UsageError
 
 CHUNK = 1 << 16
@@ -73,13 +74,19 @@ class NullForNan:
         return out
 
 
+def _source(stream: IO[bytes]) -> NullForNan:
+    return NullForNan(cast(IO[bytes], ShallowOnly(stream)))  # all that is asked of it is read()
+
+
 def items(files: Files, name: str, prefix: str) -> Iterator[Any]:
     """Every value at ``prefix`` (``images.item``), one at a time. Raises UsageError for a broken file."""
     where = f"{files.where}/{name}"
     with readable(where):
         try:
             with files.open(name) as stream:
-                yield from ijson.items(NullForNan(stream), prefix, use_float=True)
+                yield from ijson.items(_source(stream), prefix, use_float=True)
+        except TooDeepError as error:
+            raise UsageError(f"{where}: {error}") from None
         except (ijson.JSONError, UnicodeDecodeError, RecursionError) as error:
             raise UsageError(f"{where}: {describe(files, name, error)}") from None
 
@@ -90,9 +97,11 @@ def top_level_keys(files: Files, name: str) -> Iterator[str]:
     with readable(where):
         try:
             with files.open(name) as stream:
-                for prefix, event, value in ijson.parse(NullForNan(stream), use_float=True, buf_size=4096):
+                for prefix, event, value in ijson.parse(_source(stream), use_float=True, buf_size=4096):
                     if prefix == "" and event == "map_key":
                         yield value
+        except TooDeepError as error:
+            raise UsageError(f"{where}: {error}") from None
         except (ijson.JSONError, UnicodeDecodeError, RecursionError) as error:
             raise UsageError(f"{where}: {describe(files, name, error)}") from None
 

@@ -184,3 +184,10 @@ def test_yaml_bombs_and_tags_do_nothing(opened, tmp_path):
     deep = "names: " + "[" * 5000
     with pytest.raises(UsageError, match="not valid YAML"):
         opened(write_folder(tmp_path / "e", {"data.yaml": deep}))
+
+
+def test_deep_nesting_is_refused_before_it_eats_the_memory(tmp_path, opened):
+    path = tmp_path / "annotations.json"
+    path.write_text('{"images": ' + "[" * 100_000)
+    with pytest.raises(UsageError, match="nested more than 64 levels"):
+        opened(path).snapshot(Silent())
