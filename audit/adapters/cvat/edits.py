@@ -1,0 +1,113 @@
+"""Corrections as CVAT's JSON: a new shape, or a stored one with one thing changed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from audit.adapters.cvat.convert import digest_of
+from audit.adapters.cvat.masks import MaskError, points_from_rle
+from audit.core.annotations import ShapeType
+from audit.core.corrections import Correction
+from audit.core.proposals import Proposal
+from audit.push_ports import Place, Shape, Unfit
+
+SOURCE = "auto"
+"""Of created shapes: CVAT's word for what a model proposed."""
+SCORE_DECIMALS = 4
+SKIPPED = ("id", "clientID")
+
+
+@dataclass(frozen=True)
+class LabelSpec:
+    """A label of the task. type: CVAT's, "any" or the one kind of shape it is meant for. defaults: its attributes."""
+
+    id: int
+    type: str
+    defaults: tuple[tuple[int, str], ...]
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> LabelSpec:
+        specs = raw.get("attributes") or ()
+        defaults = tuple((int(a["id"]), str(a.get("default_value") or "")) for a in specs)
+        return cls(int(raw["id"]), str(raw.get("type") or "any"), defaults)
+
+    def attributes(self) -> list[dict[str, Any]]:
+        """Every attribute with its default, as the server shows a shape to which none were given."""
+        return [{"spec_id": spec, "value": value} for spec, value in self.defaults]
+
+
+def drawn(correction: Correction, place: Place, labels: Mapping[str, LabelSpec]) -> Shape:
+    """A complete new shape. Raises Unfit."""
+    kind = correction.shape.name.lower()
+    if correction.geometry is None:
+        raise Unfit("there is no place to draw it at")
+    label = _label(correction.label, kind, labels)
+    return {
+        "type": kind,
+        "label_id": label.id,
+        "frame": place.number,
+        "points": points_of(correction.geometry, correction.shape, place.size_hw),
+        "rotation": 0.0,
+        "occluded": False,
+        "outside": False,
+        "z_order": 0,
+        "group": 0,
+        "source": SOURCE,
+        "score": round(correction.score, SCORE_DECIMALS),
+        "attributes": label.attributes(),
+        "elements": [],
+    }
+
+
+def changed(shape: Shape, correction: Correction, place: Place, labels: Mapping[str, LabelSpec]) -> Shape:
+    """The stored shape, complete (an update replaces all of it), with another place or another label. Raises Unfit."""
+    wanted = dict(shape)
+    if correction.geometry is not None:
+        wanted["points"] = points_of(correction.geometry, correction.shape, place.size_hw)
+    if correction.label:
+        label = _label(correction.label, str(shape["type"]), labels)
+        if label.id != shape["label_id"]:
+            wanted |= {"label_id": label.id, "attributes": label.attributes()}
+    return wanted
+
+
+def points_of(proposal: Proposal, shape: ShapeType, size_hw: tuple[int, int]) -> list[float]:
+    """CVAT's ``points`` of a rectangle, ellipse, polygon or mask. Raises Unfit."""
+    x1, y1, x2, y2 = proposal.xyxy
+    if shape is ShapeType.RECTANGLE:
+        return [x1, y1, x2, y2]
+    if shape is ShapeType.ELLIPSE:  # centre, the rightmost x, the topmost y
+        return [(x1 + x2) / 2, (y1 + y2) / 2, x2, y1]
+    if shape is ShapeType.POLYGON and proposal.ring:
+        return [v for vertex in proposal.ring for v in vertex]
+    if shape is ShapeType.MASK and proposal.mask is not None:
+        try:
+            return [float(v) for v in points_from_rle(proposal.mask, size_hw)]
+        except MaskError as error:
+            raise Unfit(f"the mask {error}") from None
+    raise Unfit(f"the proposal cannot be drawn as a {shape.name.lower()}")
+
+
+def same(stored: Shape, wanted: Shape) -> bool:
+    """Whether all that is wanted holds of what is stored. Ids, also those of a skeleton's points, do not count."""
+    if not wanted.keys() - set(SKIPPED) <= stored.keys():
+        return False
+    mine, theirs = _bare(wanted), _bare({k: stored[k] for k in wanted if k in stored})
+    return digest_of(mine) == digest_of(theirs)
+
+
+def _bare(shape: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {k: v for k, v in shape.items() if k not in SKIPPED}
+    if kept.get("elements"):
+        kept["elements"] = [_bare(element) for element in kept["elements"]]
+    return kept
+
+
+def _label(name: str, kind: str, labels: Mapping[str, LabelSpec]) -> LabelSpec:
+    if name not in labels:
+        raise Unfit(f"the task has no label '{name[:60]}' (any more)")
+    if labels[name].type not in ("any", "unknown", kind):
+        raise Unfit(f"label '{name[:60]}' is for shapes of type {labels[name].type}, not {kind}")
+    return labels[name]

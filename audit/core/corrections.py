@@ -1,0 +1,317 @@
+"""What a push does about each accepted finding. Pure, so that a dry run shows exactly what a push sends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from audit.core.annotations import NO_ID, ShapeType, Snapshot
+from audit.core.decisions import Decision, Verdict
+from audit.core.findings import Findings, FindingType, caption
+from audit.core.masks import decode
+from audit.core.proposals import THIN_PX, Box, Proposal, boxed, cut, masked, ordered, outlined, spot
+from audit.core.table import ObjectArray
+
+LINES = (ShapeType.POLYLINE, ShapeType.POINTS, ShapeType.SKELETON)
+"""Shapes that need no area."""
+MARKER = "[cvat-audit {}]"
+"""Ends an issue's text; by it an issue is known to belong to a finding, on whatever machine one looks."""
+
+
+class Action(str, Enum):
+    """update changes geometry, relabel the label (and the geometry, if there is one); both keep the shape's id."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    RELABEL = "relabel"
+    DELETE = "delete"
+    ISSUE = "issue"
+
+
+@dataclass(frozen=True)
+class Correction:
+    """One shape to create, change or delete, or one issue to open.
+
+    findings: ids of the findings it settles. frame: row of the snapshot's frames. annotation_id, digest:
+    of the shape as the audit read it (``-1``, "" for none). kept_id, kept_digest: of the shape that a
+    deleted duplicate leaves behind, which must still be there. label: the name to give, "" to keep it.
+    shape: the type to create or already there. geometry: what to draw, None to keep it. score: of a
+    created shape. position: of an issue, xyxy. text: of an issue, or what to tell people of a fix.
+    why: why a fix became an issue, "" otherwise.
+    """
+
+    action: Action
+    findings: tuple[str, ...]
+    frame: int
+    annotation_id: int = NO_ID
+    digest: str = ""
+    kept_id: int = NO_ID
+    kept_digest: str = ""
+    label: str = ""
+    shape: ShapeType = ShapeType.RECTANGLE
+    geometry: Proposal | None = None
+    score: float = math.nan
+    position: Box | None = None
+    text: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """Accepted findings that cannot all be done; nothing is."""
+
+    findings: tuple[str, ...]
+    frame: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """corrections in the order of frames and shapes; contradictions are left alone and listed."""
+
+    corrections: tuple[Correction, ...] = ()
+    contradictions: tuple[Contradiction, ...] = ()
+
+
+def plan_corrections(
+    findings: Findings, decisions: Mapping[str, Decision], snapshot: Snapshot, masks: ObjectArray | None = None
+) -> Plan:
+    """What the accepted findings ask for.
+
+    decisions: by finding id, as ``agreed`` gives them. masks: (n,) the predicted mask of each finding (RLE
+    counts of its frame's size) or None; none at all if left out.
+
+    Missing label: create, in the type that the task uses for that label. Low IoU: the predicted place in the
+    shape's own type. Wrong label: the suggested one. Extra, duplicate: delete. Invalid shape: swapped corners
+    are put in order, what sticks out of the image is cut off, a shape that shows nothing is deleted.
+    A label the reviewer chose replaces the suggested one, and turns "delete" into "relabel".
+    Tracks, and shapes whose type the proposal cannot keep, become issues.
+    """
+    planner = _Planner(findings, snapshot, masks)
+    rows = _accepted(findings, decisions)
+    made = [planner.fix(row, decisions[findings.id[row]]) for row in rows]
+    return _merged(sorted(made, key=lambda c: (c.frame, c.annotation_id, c.findings)))
+
+
+def plan_issues(findings: Findings, decisions: Mapping[str, Decision], snapshot: Snapshot) -> Plan:
+    """An issue for every accepted finding, none of them a fix."""
+    planner = _Planner(findings, snapshot, None)
+    made = [planner.issue(row, decisions[findings.id[row]]) for row in _accepted(findings, decisions)]
+    return Plan(tuple(sorted(made, key=lambda c: (c.frame, c.annotation_id, c.findings))))
+
+
+def _accepted(findings: Findings, decisions: Mapping[str, Decision]) -> list[int]:
+    accepted = {key for key, d in decisions.items() if d.verdict is Verdict.ACCEPT}
+    return [row for row, key in enumerate(findings.id) if key in accepted]
+
+
+class _Planner:
+    def __init__(self, findings: Findings, snapshot: Snapshot, masks: ObjectArray | None) -> None:
+        self.f, self.s, self.masks = findings, snapshot, masks
+        self.types = _usual_types(snapshot)
+
+    def fix(self, row: int, decision: Decision) -> Correction:
+        kind = FindingType(self.f.type[row])
+        if kind is FindingType.MISSING_ANNOTATION:
+            return self._create(row, decision)
+        annotation = int(self.f.annotation[row])
+        if self.s.annotations.track[annotation]:
+            return self.issue(row, decision, why="it is part of a track, which is never rewritten")
+        if kind is FindingType.LOW_OVERLAP:
+            return self._moved(row, decision)
+        if kind is FindingType.INVALID_SHAPE:
+            return self._repaired(row, decision)
+        if kind is FindingType.MISMATCHING_LABEL:
+            return self._relabelled(row, decision, decision.label or self._name(self.f.suggested_label[row]))
+        return self._relabelled(row, decision, decision.label) if decision.label else self._deleted(row)
+
+    def issue(self, row: int, decision: Decision, *, why: str = "") -> Correction:
+        f, frame = self.f, int(self.f.frame[row])
+        return Correction(
+            Action.ISSUE,
+            (str(f.id[row]),),
+            frame,
+            annotation_id=int(f.annotation_id[row]),
+            position=spot((f.xyxy[row], f.suggested_xyxy[row]), self._size_hw(frame)),
+            text=self._text(row, decision, why),
+            why=why,
+        )
+
+    def _text(self, row: int, decision: Decision, why: str) -> str:
+        """The essential comes first: CVAT shows about 14 characters on the picture."""
+        f, kind = self.f, FindingType(self.f.type[row])
+        label, suggested = self._name(f.label[row]), decision.label or self._name(f.suggested_label[row])
+        lines = [caption(kind, label, suggested, float(f.score[row])), str(f.reason[row] or "")]
+        lines.append(f"Suggested: {_suggestion(kind, label, suggested if decision.label else '', suggested)}.")
+        lines.append(f"Not fixed by itself: {why}." if why else "")
+        return "\n".join([*(line for line in lines if line), MARKER.format(f.id[row])])
+
+    def _create(self, row: int, decision: Decision) -> Correction:
+        f, frame = self.f, int(self.f.frame[row])
+        label = decision.label or self._name(f.suggested_label[row])
+        wanted = self.types.get(label, self.types.get("", ShapeType.RECTANGLE))
+        geometry = self._proposal(row, wanted)
+        shape = wanted
+        if geometry is None:
+            shape, geometry = ShapeType.RECTANGLE, self._proposal(row, ShapeType.RECTANGLE)
+        if geometry is None:
+            return self.issue(row, decision, why="the proposed box lies outside the image")
+        score = float(np.clip(np.nan_to_num(f.prediction_score[row], nan=1.0), 0, 1))
+        return Correction(
+            Action.CREATE, self._ids(row), frame, label=label, shape=shape, geometry=geometry, score=score
+        )
+
+    def _moved(self, row: int, decision: Decision) -> Correction:
+        a, annotation = self.s.annotations, int(self.f.annotation[row])
+        shape = ShapeType(a.shape[annotation])
+        if a.rotation[annotation] % 360:
+            return self.issue(row, decision, why="the shape is turned, and the proposal is not")
+        geometry = self._proposal(row, shape)
+        if geometry is None:
+            return self.issue(row, decision, why=f"the proposal has no {shape.name.lower()}")
+        return self._changed(row, geometry, decision.label)
+
+    def _relabelled(self, row: int, decision: Decision, label: str) -> Correction:
+        if ShapeType(self.s.annotations.shape[self.f.annotation[row]]) is ShapeType.SKELETON:
+            return self.issue(row, decision, why="a skeleton's points belong to its label")
+        return self._changed(row, None, label)
+
+    def _repaired(self, row: int, decision: Decision) -> Correction:
+        a, annotation = self.s.annotations, int(self.f.annotation[row])
+        shape, hw = ShapeType(a.shape[annotation]), self._size_hw(int(self.f.frame[row]))
+        rings = a.points[annotation]
+        if self._shows_nothing(annotation, hw):
+            return self._deleted(row)
+        if shape is ShapeType.POLYGON and len(rings or ()) == 1 and min(hw) > 0:
+            part = cut(rings[0], hw)
+            return self._deleted(row) if part is None else self._changed(row, part, decision.label)
+        if shape is not ShapeType.RECTANGLE or a.rotation[annotation] % 360:
+            return self.issue(row, decision, why="only upright boxes and polygons have one plain repair")
+        return self._changed(row, boxed(ordered(a.xyxy[annotation]), hw), decision.label)
+
+    def _shows_nothing(self, annotation: int, hw: tuple[int, int]) -> bool:
+        """Whether a shape has no place, no area inside the image, too few points, or is an empty mask."""
+        a, shape = self.s.annotations, ShapeType(self.s.annotations.shape[annotation])
+        mask, rings = a.mask[annotation], a.points[annotation]
+        if mask is not None and min(hw) > 0:
+            return not decode(mask, hw).any()
+        if shape is ShapeType.POLYGON and rings is not None and max(map(len, rings), default=0) < 3:
+            return True
+        least = -1.0 if shape in LINES else THIN_PX - 1e-9
+        return boxed(ordered(a.xyxy[annotation]), hw, least=least) is None
+
+    def _changed(self, row: int, geometry: Proposal | None, label: str) -> Correction:
+        a, annotation = self.s.annotations, int(self.f.annotation[row])
+        new = label if label != self._name(a.label[annotation]) else ""
+        return Correction(
+            Action.RELABEL if new else Action.UPDATE,
+            self._ids(row),
+            int(self.f.frame[row]),
+            annotation_id=int(a.annotation_id[annotation]),
+            digest=str(a.digest[annotation]),
+            label=new,
+            shape=ShapeType(a.shape[annotation]),
+            geometry=geometry,
+            text="attributes of the old label are lost" if new else "",
+        )
+
+    def _deleted(self, row: int) -> Correction:
+        a, annotation, kept = self.s.annotations, int(self.f.annotation[row]), int(self.f.related[row])
+        duplicate = self.f.type[row] == FindingType.DUPLICATE_ANNOTATION and kept >= 0
+        return Correction(
+            Action.DELETE,
+            self._ids(row),
+            int(self.f.frame[row]),
+            annotation_id=int(a.annotation_id[annotation]),
+            digest=str(a.digest[annotation]),
+            kept_id=int(a.annotation_id[kept]) if duplicate else NO_ID,
+            kept_digest=str(a.digest[kept]) if duplicate else "",
+            shape=ShapeType(a.shape[annotation]),
+        )
+
+    def _proposal(self, row: int, shape: ShapeType) -> Proposal | None:
+        """The predicted place as this type of shape; None if the prediction cannot be drawn so."""
+        hw = self._size_hw(int(self.f.frame[row]))
+        box = boxed(self.f.suggested_xyxy[row].tolist(), hw)
+        mask = None if self.masks is None else self.masks[row]
+        if box is None or shape in (ShapeType.RECTANGLE, ShapeType.ELLIPSE):
+            return box
+        if mask is None or shape not in (ShapeType.MASK, ShapeType.POLYGON):
+            return None
+        return (masked if shape is ShapeType.MASK else outlined)(mask, hw, box.xyxy)
+
+    def _ids(self, row: int) -> tuple[str, ...]:
+        return (str(self.f.id[row]),)
+
+    def _name(self, code: int) -> str:
+        return self.s.labels[code] if code >= 0 else ""
+
+    def _size_hw(self, frame: int) -> tuple[int, int]:
+        return int(self.s.frames.height[frame]), int(self.s.frames.width[frame])
+
+
+def _suggestion(kind: FindingType, label: str, chosen: str, suggested: str) -> str:
+    if kind is FindingType.MISSING_ANNOTATION:
+        return f"label a {suggested} here"
+    if kind is FindingType.MISMATCHING_LABEL or chosen:
+        return f"call it {suggested}"
+    if kind is FindingType.LOW_OVERLAP:
+        return f"redraw this {label}"
+    if kind is FindingType.INVALID_SHAPE:
+        return f"repair or delete this {label}"
+    return f"delete this {label}"
+
+
+def _merged(corrections: Sequence[Correction]) -> Plan:
+    """One correction for each shape: changes of place and of name go together, deletions with deletions only."""
+    groups: dict[tuple[int, int, object], list[Correction]] = {}
+    for c in corrections:
+        alone = c.action in (Action.CREATE, Action.ISSUE)
+        groups.setdefault((c.frame, c.annotation_id, c.findings if alone else ""), []).append(c)
+    kept: list[Correction] = []
+    refused: list[Contradiction] = []
+    for group in groups.values():
+        merged = _as_one(group)
+        (kept if isinstance(merged, Correction) else refused).append(merged)  # type: ignore[arg-type]  # by its type
+    return Plan(tuple(kept), tuple(refused))
+
+
+def _as_one(group: Sequence[Correction]) -> Correction | Contradiction:
+    first = group[0]
+    ids = tuple(key for c in group for key in c.findings)
+    labels = {c.label for c in group if c.label}
+    places = {c.geometry for c in group if c.geometry is not None}
+    deletes = sum(c.action is Action.DELETE for c in group)
+    if 0 < deletes < len(group):
+        return Contradiction(ids, first.frame, f"shape {first.annotation_id}: delete it, and also change it?")
+    if len(labels) > 1 or len(places) > 1:
+        return Contradiction(ids, first.frame, f"shape {first.annotation_id}: several changes that exclude each other")
+    if len(group) == 1:
+        return first
+    witness = next((c for c in group if c.kept_id != NO_ID), first)
+    return Correction(
+        Action.DELETE if deletes else Action.RELABEL if labels else Action.UPDATE,
+        ids,
+        first.frame,
+        annotation_id=first.annotation_id,
+        digest=first.digest,
+        kept_id=witness.kept_id,
+        kept_digest=witness.kept_digest,
+        label=next(iter(labels), ""),
+        shape=first.shape,
+        geometry=next(iter(places), None),
+        text="attributes of the old label are lost" if labels else "",
+    )
+
+
+def _usual_types(snapshot: Snapshot) -> dict[str, ShapeType]:
+    """The type most of a label's areas are drawn in (rectangle, polygon or mask); under "" that of the whole task."""
+    a = snapshot.annotations
+    drawn = np.isin(a.shape, (ShapeType.RECTANGLE, ShapeType.POLYGON, ShapeType.MASK)) & ~a.crowd
+    usual = {name: a.shape[drawn & (a.label == code)] for code, name in enumerate(snapshot.labels)}
+    usual[""] = a.shape[drawn]
+    return {name: ShapeType(int(np.bincount(shapes).argmax())) for name, shapes in usual.items() if len(shapes)}

@@ -1,0 +1,254 @@
+"""How a write is carried out: check, journal, send, read again.
+
+One job after the other, in small batches. Before each batch the job is read; after it, read again: what
+the server holds then, not what it answered, decides whether the batch was carried out. The same reading
+settles what an earlier, killed push left open. Written against ports; knows no vendor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from audit.core.corrections import MARKER
+from audit.errors import AuditError, ServiceError, UsageError
+from audit.journal import CONFLICT, DONE, NOT_DONE, Item, Journal, Request, Result
+from audit.push_ports import IssueView, PushTarget, Shape
+
+BATCH = 50
+"""Shapes in one request: what one refusal or one lost answer can leave in doubt."""
+ATTEMPTS = 5
+"""How often a job is read anew because somebody wrote to it in between, before it is left alone."""
+DUPLICATE_KEY = "duplicate key"
+"""Of the server's text when two writers meet on one shape."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """What became, or would become, of one correction.
+
+    action: create, update, relabel, delete, issue, restore. status: "to do", "done", "already" (nothing to
+    do), "conflict" (left alone) or "failed" (refused). before, after: shapes as JSON; of an issue, after
+    holds frame, position and text. note: what a person should know of it.
+    """
+
+    findings: tuple[str, ...]
+    action: str
+    job: int
+    status: str
+    frame: int = -1
+    id: int | None = None
+    before: Shape | None = None
+    after: Shape | None = None
+    reason: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One intended write. prepare: from the job's shapes now, the item to send, or a Line that says why not."""
+
+    line: Line
+    write: str
+    prepare: Callable[[dict[int, Shape]], Item | Line]
+
+
+@dataclass
+class Report:
+    """lines: one for each correction, in the order of jobs. notes: for the user. failure: what ended it early."""
+
+    lines: list[Line] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    failure: AuditError | None = None
+
+    def count(self, status: str) -> int:
+        return sum(line.status == status for line in self.lines)
+
+
+class Writer:
+    """Carries steps out on one target. journal: None for a dry run, which only reads."""
+
+    def __init__(self, target: PushTarget, journal: Journal | None, report: Report, *, undo: bool = False) -> None:
+        self.target, self.journal, self.report, self._undo = target, journal, report, undo
+
+    def run(self, job: int, steps: Sequence[Step]) -> None:
+        """All steps of one job. What is refused becomes lines; a server that fails is raised."""
+        try:
+            if self.journal is None:
+                shapes = self.target.shapes(job)
+                self.report.lines += [_told(step, step.prepare(shapes)) for step in steps]
+                return
+            with self.target.holding(job):
+                for write in ("update", "create", "delete"):
+                    group = [s for s in steps if s.write == write]
+                    for start in range(0, len(group), BATCH):
+                        self._batch(job, write, group[start : start + BATCH])
+        except UsageError as error:
+            told = {line.findings for line in self.report.lines}
+            left = [s.line for s in steps if s.line.findings not in told]
+            self.report.lines += [replace(line, status="failed", reason=str(error)) for line in left]
+            if getattr(error, "status", None) == 401:
+                raise
+
+    def _batch(self, job: int, write: str, steps: Sequence[Step]) -> None:
+        found = self._prepared(job, steps)
+        if found is None:
+            reason = "somebody keeps writing to this job; try again when it is quiet"
+            self.report.lines += [replace(s.line, status="conflict", reason=reason) for s in steps]
+            return
+        shapes, ready = found
+        if not ready:
+            return
+        above = max(shapes, default=0)
+        request = self._journal.begin(Request(0, job, "shapes", write, self._undo, tuple(i for _, i in ready), above))
+        refusal = self._sent(job, write, [i for _, i in ready])
+        after = self.target.shapes(job)
+        results = settled(self.target, request, after)
+        self._journal.close(request, results)
+        self._note_others(job, shapes, after, {i.id for _, i in ready} | {r.id for r in results})
+        if refusal is not None and len(ready) > 1 and getattr(refusal, "status", None) == 400:
+            # one bad shape stops its whole batch, and nothing of it was stored
+            for (step, item), result in zip(ready, results, strict=True):
+                if result.outcome == NOT_DONE:
+                    self._batch(job, write, [step])
+                else:
+                    self.report.lines.append(_outcome(step, item, result, refusal))
+            return
+        pairs = zip(ready, results, strict=True)
+        self.report.lines += [_outcome(step, item, result, refusal) for (step, item), result in pairs]
+        if isinstance(refusal, ServiceError):
+            raise refusal
+        if refusal is not None and getattr(refusal, "status", None) != 400:
+            raise refusal
+
+    def _prepared(self, job: int, steps: Sequence[Step]) -> tuple[dict[int, Shape], list[tuple[Step, Item]]] | None:
+        """What to send now, from a state of the job that was still the same after it was looked at."""
+        for _ in range(ATTEMPTS):
+            version = self.target.job(job).version
+            shapes = self.target.shapes(job)
+            made = [(step, step.prepare(shapes)) for step in steps]
+            if self.target.job(job).version != version:
+                continue
+            self.report.lines += [found for _, found in made if isinstance(found, Line)]
+            return shapes, [(step, found) for step, found in made if isinstance(found, Item)]
+        return None
+
+    def _sent(self, job: int, write: str, items: Sequence[Item]) -> AuditError | None:
+        """The error of a request that was refused or got lost; None for one that the server says it carried out."""
+        shapes = [item.before if write == "delete" else item.after for item in items]
+        try:
+            self.target.write(job, write, [s for s in shapes if s is not None])
+        except AuditError as error:
+            return error
+        return None
+
+    def _note_others(self, job: int, before: dict[int, Shape], after: dict[int, Shape], ours: set[int | None]) -> None:
+        changed = [i for i in before.keys() | after.keys() if i not in ours and before.get(i) != after.get(i)]
+        if changed:
+            self.report.notes.append(f"job {job}: somebody else changed {len(changed)} other shapes while this wrote")
+
+    @property
+    def _journal(self) -> Journal:
+        if self.journal is None:
+            raise ServiceError("nothing is sent without a journal")
+        return self.journal
+
+
+def settled(target: PushTarget, request: Request, shapes: dict[int, Shape]) -> list[Result]:
+    """What became of each item of a request, judged by what the job holds now."""
+    taken: set[int] = set()
+    results = []
+    for item in request.items:
+        result = _created(target, item, request, shapes, taken) if item.id is None else _kept(target, item, shapes)
+        if result.id is not None:
+            taken.add(result.id)
+        results.append(result)
+    return results
+
+
+def _created(target: PushTarget, item: Item, request: Request, shapes: dict[int, Shape], taken: set[int]) -> Result:
+    """A created shape is one with a new id that looks as it was sent."""
+    for key in sorted(shapes):
+        if key > request.above and key not in taken and item.after is not None and target.same(shapes[key], item.after):
+            return Result(DONE, key, shapes[key])
+    return Result(NOT_DONE)
+
+
+def _kept(target: PushTarget, item: Item, shapes: dict[int, Shape]) -> Result:
+    now = shapes.get(item.id) if item.id is not None else None
+    if _alike(target, now, item.after):
+        return Result(DONE, item.id, now)
+    if _alike(target, now, item.before):
+        return Result(NOT_DONE, item.id, now)
+    what = "is gone" if now is None else "was changed by somebody else"
+    return Result(CONFLICT, item.id, now, f"shape {item.id} {what} while this wrote to it")
+
+
+def _alike(target: PushTarget, now: Shape | None, wanted: Shape | None) -> bool:
+    if now is None or wanted is None:
+        return now is wanted
+    return target.same(now, wanted)
+
+
+def recover(target: PushTarget, journal: Journal, report: Report) -> None:
+    """Find out what became of the requests that an earlier command began and never closed."""
+    issues: dict[int, list[IssueView]] = {}
+    for request in journal.pending():
+        try:
+            results = _fate(target, request, issues)
+        except UsageError as error:
+            if getattr(error, "status", None) not in (403, 404):
+                raise
+            results = [Result(CONFLICT, item.id, None, str(error)) for item in request.items]
+        journal.close(request, results)
+        done = sum(r.outcome == DONE for r in results)
+        report.notes.append(
+            f"job {request.job}: an earlier {'undo' if request.undo else 'push'} was cut off here; "
+            f"{done} of its {len(results)} changes had been carried out"
+        )
+        report.lines += [
+            Line(item.findings, request.action, request.job, "conflict", id=item.id, reason=result.reason)
+            for item, result in zip(request.items, results, strict=True)
+            if result.outcome == CONFLICT
+        ]
+
+
+def _fate(target: PushTarget, request: Request, issues: dict[int, list[IssueView]]) -> list[Result]:
+    if request.kind != "issue":
+        return settled(target, request, target.shapes(request.job))
+    if request.job not in issues:
+        issues[request.job] = target.issues(request.job)
+    return [issue_result(item, request, issues[request.job]) for item in request.items]
+
+
+def issue_result(item: Item, request: Request, issues: Sequence[IssueView]) -> Result:
+    """Whether the issue is there (or, of an undo, gone)."""
+    found = find_issue(item.findings[0], issues)
+    if request.undo:
+        gone = item.id not in {issue.id for issue in issues}
+        return Result(DONE if gone else NOT_DONE, item.id)
+    return Result(DONE, found.id, item.after) if found else Result(NOT_DONE)
+
+
+def find_issue(finding: str, issues: Sequence[IssueView]) -> IssueView | None:
+    """The first issue whose text carries the finding's marker."""
+    marker = MARKER.format(finding)
+    return next((i for i in issues if i.comments and marker in i.comments[0].text), None)
+
+
+def _told(step: Step, found: Item | Line) -> Line:
+    if isinstance(found, Line):
+        return found
+    return replace(step.line, id=found.id, before=found.before, after=found.after)
+
+
+def _outcome(step: Step, item: Item, result: Result, refusal: AuditError | None) -> Line:
+    line = replace(step.line, id=result.id, before=item.before, after=item.after)
+    if result.outcome == DONE:
+        return replace(line, status="done", after=result.after)
+    if result.outcome == CONFLICT:
+        return replace(line, status="conflict", reason=result.reason)
+    if refusal is None:
+        return replace(line, status="conflict", reason="the server took it, but another writer put it back")
+    met = DUPLICATE_KEY in str(refusal)
+    return replace(line, status="conflict" if met else "failed", reason=str(refusal))

@@ -1,0 +1,106 @@
+"""What a push needs from the place it writes to. A shape is JSON exactly as that place gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from audit.core.corrections import Correction
+
+Shape = dict[str, Any]
+
+
+class Unfit(ValueError):  # noqa: N818 - named for what happened, as its siblings in the adapters
+    """This correction cannot be made there; the text says why in a few words."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """One frame of one job. number: within its task. size_hw: pixels, zeros if unknown."""
+
+    job: int
+    number: int
+    size_hw: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A job as it stands now. frames: numbers it holds. version: changes with every write of anybody."""
+
+    id: int
+    frames: frozenset[int]
+    stage: str
+    state: str
+    assignee: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Remark:
+    """One comment of an issue. time: ISO 8601."""
+
+    author: str
+    text: str
+    time: str
+
+
+@dataclass(frozen=True)
+class IssueView:
+    """An issue as it stands now; the first of its comments is its text."""
+
+    id: int
+    job: int
+    frame: int
+    resolved: bool
+    time: str
+    comments: tuple[Remark, ...]
+
+
+class PushTarget(Protocol):
+    """A server that holds the task. Reads are tried again by themselves; a write is sent once and never repeated.
+
+    A write that raises may or may not have been carried out; who calls must read to know.
+    All raise UsageError for what is refused, and ServiceError for a server that fails.
+    """
+
+    def job(self, job: int) -> JobView: ...
+
+    def shapes(self, job: int) -> dict[int, Shape]:
+        """Every single shape of the job by id; no tracks, no tags."""
+
+    def digest(self, shape: Shape) -> str:
+        """As ``Annotations.digest``."""
+
+    def same(self, stored: Shape, wanted: Shape) -> bool:
+        """Whether all that ``wanted`` states holds of what is stored; ids do not count."""
+
+    def twin(self, shapes: Mapping[int, Shape], wanted: Shape) -> int | None:
+        """The id of a stored shape that is the ``same`` as wanted, None if there is none."""
+
+    def drawn(self, correction: Correction, place: Place) -> Shape:
+        """The shape that a create asks for, without an id. Raises Unfit."""
+
+    def changed(self, shape: Shape, correction: Correction, place: Place) -> Shape:
+        """The stored shape with what the correction changes, and nothing else. Raises Unfit."""
+
+    def write(self, job: int, action: str, shapes: Sequence[Shape]) -> None:
+        """action: create (no ids), update (keeps ids; an id that is gone comes back), delete. All or nothing."""
+
+    def issues(self, job: int) -> list[IssueView]: ...
+
+    def open_issue(self, job: int, frame: int, position: Sequence[float], text: str) -> int:
+        """The new issue's id."""
+
+    def delete_issue(self, issue: int) -> None: ...
+
+    def holding(self, job: int) -> AbstractContextManager[None]:
+        """While held, nothing else of this user on this machine writes to the job. Raises UsageError if it does."""
+
+    def close(self) -> None: ...
+
+
+def by_id(shapes: Sequence[Mapping[str, Any]]) -> dict[int, Shape]:
+    """Shapes by their id."""
+    return {int(shape["id"]): dict(shape) for shape in shapes}

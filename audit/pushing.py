@@ -1,0 +1,314 @@
+"""From decisions to writes, and back: push, undo. Written against ports; knows no vendor."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from audit import decisions as stored_decisions
+from audit import journal as journals
+from audit.core.annotations import NO_ID, Snapshot
+from audit.core.corrections import Action, Correction, Plan, plan_corrections, plan_issues
+from audit.core.decisions import Verdict, agreed
+from audit.core.findings import Findings
+from audit.core.table import ObjectArray
+from audit.errors import AuditError, ServiceError, UsageError
+from audit.journal import Chain, Item, Journal
+from audit.ports import Progress
+from audit.push_engine import Line, Report, Step, Writer, recover
+from audit.push_issues import delete_issues, push_issues
+from audit.push_ports import JobView, Place, PushTarget, Shape, Unfit
+from audit.runs import RunFolder
+
+FIXES, ISSUES = "fixes", "issues"
+WRITES = {Action.CREATE: "create", Action.UPDATE: "update", Action.RELABEL: "update", Action.DELETE: "delete"}
+
+
+@dataclass(frozen=True)
+class Intent:
+    """A plan with the snapshot it speaks of."""
+
+    plan: Plan
+    snapshot: Snapshot
+
+    def place(self, correction: Correction) -> Place:
+        """Where on the server a correction belongs."""
+        f, row = self.snapshot.frames, correction.frame
+        return Place(int(f.job[row]), int(f.number[row]), (int(f.height[row]), int(f.width[row])))
+
+
+def intent_of(run: RunFolder, mode: str) -> Intent:
+    """What the run's decisions ask for. mode: ``FIXES`` or ``ISSUES``."""
+    findings, snapshot = run.findings(), run.snapshot()
+    said = agreed(stored_decisions.read(run.path))
+    if mode == ISSUES:
+        return Intent(plan_issues(findings, said, snapshot), snapshot)
+    accepted = [said[key].verdict is Verdict.ACCEPT if key in said else False for key in findings.id]
+    masks = _masks(run, findings, np.flatnonzero(accepted))
+    return Intent(plan_corrections(findings, said, snapshot, masks), snapshot)
+
+
+def push(
+    run: Path,
+    intent: Intent,
+    target: PushTarget,
+    *,
+    execute: bool,
+    include_completed: bool = False,
+    progress: Progress,
+) -> Report:
+    """Write what the intent asks for. execute: False only reads, and tells what would be sent.
+
+    include_completed: also write to jobs in stage acceptance, state completed. Raises UsageError for a
+    wrong login and ServiceError only before anything was sent; later failures stand in the report.
+    """
+    if not execute:
+        return _push(intent, target, journals.read(run), None, include_completed, progress)
+    with journals.opened(run) as journal:
+        return _push(intent, target, journal, journal, include_completed, progress)
+
+
+def undo(run: Path, target: PushTarget, *, execute: bool, progress: Progress) -> Report:
+    """Bring back what this run's pushes changed, where nobody touched it since. Arguments as ``push``."""
+    if not execute:
+        return _undo(target, journals.read(run), None, progress)
+    with journals.opened(run) as journal:
+        return _undo(target, journal, journal, progress)
+
+
+def _push(
+    intent: Intent,
+    target: PushTarget,
+    known: Journal,
+    journal: Journal | None,
+    include_completed: bool,
+    progress: Progress,
+) -> Report:
+    report = _begun(target, known, journal)
+    jobs: dict[int, list[Correction]] = {}
+    for correction in intent.plan.corrections:
+        jobs.setdefault(intent.place(correction).job, []).append(correction)
+    for said in intent.plan.contradictions:
+        job = int(intent.snapshot.frames.job[said.frame])
+        report.lines.append(Line(said.findings, "none", job, "conflict", frame=said.frame, reason=said.reason))
+    with progress.task("Jobs", len(jobs)) as advance:
+        for job, corrections in sorted(jobs.items()):
+            if report.failure is None:
+                _job(intent, target, known, journal, report, job, corrections, include_completed)
+            _rest(report, [_line(c, job) for c in corrections])
+            advance()
+    return report
+
+
+def _job(  # noqa: PLR0913, PLR0917 - the parts of one push
+    intent: Intent,
+    target: PushTarget,
+    known: Journal,
+    journal: Journal | None,
+    report: Report,
+    job: int,
+    corrections: Sequence[Correction],
+    include_completed: bool,
+) -> None:
+    """One job: shapes first, then issues. A server that fails ends the push, with what was done told."""
+    try:
+        view = target.job(job)
+        refusal = "" if include_completed or not _signed_off(view) else _SIGNED_OFF.format(job)
+        usable = [c for c in corrections if _usable(c, intent, view, refusal, report)]
+        done = known.pushed("shapes")
+        ours = _Ours(known)
+        steps = []
+        for c in usable:
+            if c.action is Action.ISSUE:
+                continue
+            if set(c.findings) <= done.keys():
+                report.lines.append(replace(_line(c, job), status="already", id=done[c.findings[0]]))
+            else:
+                steps.append(_step(c, intent.place(c), target, ours))
+        Writer(target, journal, report).run(job, steps)
+        issues = [(c, intent.place(c)) for c in usable if c.action is Action.ISSUE]
+        push_issues(target, journal, known, report, job, issues)
+    except UsageError as error:
+        if getattr(error, "status", None) == 401:
+            raise
+        _rest(report, [_line(c, job) for c in corrections], status="failed", reason=str(error))
+    except ServiceError as error:
+        report.failure = error
+
+
+_SIGNED_OFF = "job {} is accepted and completed; write to it all the same with --include-completed"
+
+
+def _signed_off(job: JobView) -> bool:
+    return job.stage == "acceptance" and job.state == "completed"
+
+
+def _usable(correction: Correction, intent: Intent, view: JobView, refusal: str, report: Report) -> bool:
+    place = intent.place(correction)
+    if not refusal and place.number not in view.frames:
+        refusal = f"frame {place.number} is not part of job {place.job}"
+    if refusal:
+        report.lines.append(replace(_line(correction, place.job), status="conflict", reason=refusal))
+    return not refusal
+
+
+def _rest(report: Report, lines: Sequence[Line], status: str = "to do", reason: str = "") -> None:
+    """Every correction has a line, also those that were not reached."""
+    told = {(line.findings, line.action) for line in report.lines}
+    left = [line for line in lines if (line.findings, line.action) not in told]
+    report.lines += [replace(line, status=status, reason=reason) for line in left]
+
+
+def _line(c: Correction, job: int) -> Line:
+    key = c.annotation_id if c.annotation_id != NO_ID and c.action is not Action.ISSUE else None
+    return Line(
+        c.findings, c.action.value, job, "to do", frame=c.frame, id=key, note=c.why or c.text.partition("\n")[0]
+    )
+
+
+def _step(c: Correction, place: Place, target: PushTarget, ours: _Ours) -> Step:
+    line = _line(c, place.job)
+
+    def prepare(shapes: dict[int, Shape]) -> Item | Line:
+        try:
+            if c.action is Action.CREATE:
+                return _creation(c, line, target.drawn(c, place), target, shapes)
+            return _change(c, line, place, target, ours, shapes)
+        except Unfit as problem:
+            return replace(line, status="conflict", reason=str(problem))
+
+    return Step(line, WRITES[c.action], prepare)
+
+
+def _creation(c: Correction, line: Line, wanted: Shape, target: PushTarget, shapes: dict[int, Shape]) -> Item | Line:
+    there = target.twin(shapes, wanted)
+    if there is not None:
+        return replace(line, status="already", id=there, reason="this very shape is there")
+    return Item(c.findings, None, None, wanted)
+
+
+def _change(
+    c: Correction, line: Line, place: Place, target: PushTarget, ours: _Ours, shapes: dict[int, Shape]
+) -> Item | Line:
+    now = shapes.get(c.annotation_id)
+    if now is None:
+        gone = f"shape {c.annotation_id} was deleted since the audit"
+        return replace(line, status="already" if c.action is Action.DELETE else "conflict", reason=gone)
+    reason = _changed_since(c, place.job, target, ours, shapes)
+    if reason:
+        return replace(line, status="conflict", reason=reason)
+    if c.action is Action.DELETE:
+        return Item(c.findings, c.annotation_id, now, None)
+    wanted = target.changed(now, c, place)
+    if target.same(now, wanted):
+        return replace(line, status="already", reason="it is so already")
+    return Item(c.findings, c.annotation_id, now, wanted)
+
+
+def _changed_since(c: Correction, job: int, target: PushTarget, ours: _Ours, shapes: dict[int, Shape]) -> str:
+    """What stands in the way: the shape, or the one a duplicate leaves behind, is not as the audit read it."""
+    if not ours.as_read(target, job, shapes[c.annotation_id], c.annotation_id, c.digest):
+        return f"shape {c.annotation_id} was changed since the audit"
+    if c.kept_id == NO_ID:
+        return ""
+    kept = shapes.get(c.kept_id)
+    if kept is None or not ours.as_read(target, job, kept, c.kept_id, c.kept_digest):
+        return f"shape {c.kept_id}, of which it is the duplicate, was changed or deleted since the audit"
+    return ""
+
+
+class _Ours:
+    """How our own writes left each shape, kept up with a journal that grows."""
+
+    def __init__(self, known: Journal) -> None:
+        self._known, self._closed = known, -1
+        self._left: dict[tuple[int, int], Shape | None] = {}
+
+    def as_read(self, target: PushTarget, job: int, now: Shape, key: int, digest: str) -> bool:
+        """Whether a shape is as the audit read it, or as a push of this run left it."""
+        found = target.digest(now)
+        if found == digest:
+            return True
+        closed = len(self._known.requests) - len(self._known.pending())
+        if closed != self._closed:
+            self._closed = closed
+            self._left = {(c.job, c.id): c.after for c in self._known.chains() if c.kind == "shapes"}
+        left = self._left.get((job, key))
+        return left is not None and found == target.digest(left)
+
+
+def _begun(target: PushTarget, known: Journal, journal: Journal | None) -> Report:
+    """The report, after the loose ends of an earlier command were tied up."""
+    report = Report()
+    if journal is not None:
+        recover(target, journal, report)
+    elif known.pending():
+        report.notes.append("an earlier push or undo was cut off; with --yes what it had begun is looked up first")
+    return report
+
+
+def _undo(target: PushTarget, known: Journal, journal: Journal | None, progress: Progress) -> Report:
+    report = _begun(target, known, journal)
+    jobs: dict[int, list[Chain]] = {}
+    for chain in known.chains():
+        if not chain.undone:
+            jobs.setdefault(chain.job, []).append(chain)
+    with progress.task("Jobs", len(jobs)) as advance:
+        for job, chains in sorted(jobs.items()):
+            lines = [_undo_line(chain) for chain in chains]
+            try:
+                if report.failure is None:
+                    steps = [_undo_step(chain, target) for chain in chains if chain.kind == "shapes"]
+                    Writer(target, journal, report, undo=True).run(job, steps)
+                    delete_issues(target, journal, report, job, [c for c in chains if c.kind == "issue"])
+            except AuditError as error:
+                if getattr(error, "status", None) == 401:
+                    raise
+                if isinstance(error, UsageError):
+                    _rest(report, lines, "failed", str(error))
+                else:
+                    report.failure = error
+            _rest(report, lines)
+            advance()
+    return report
+
+
+def _undo_line(chain: Chain) -> Line:
+    action = "delete issue" if chain.kind == "issue" else "delete" if chain.before is None else "update"
+    if chain.kind == "shapes" and chain.after is None:
+        action = "restore"
+    return Line(chain.findings, action, chain.job, "to do", id=chain.id)
+
+
+def _undo_step(chain: Chain, target: PushTarget) -> Step:
+    line = _undo_line(chain)
+
+    def prepare(shapes: dict[int, Shape]) -> Item | Line:
+        now = shapes.get(chain.id)
+        if _alike(now, chain.after, target):
+            return Item(chain.findings, chain.id, now, chain.before)
+        if _alike(now, chain.before, target):
+            return replace(line, status="already", reason="it is as before")
+        what = "deleted" if now is None else "changed"
+        return replace(line, status="conflict", reason=f"shape {chain.id} was {what} by somebody since")
+
+    # an update of an id that is gone brings the shape back under that id
+    return Step(line, "delete" if chain.before is None else "update", prepare)
+
+
+def _alike(now: Shape | None, then: Shape | None, target: PushTarget) -> bool:
+    if now is None or then is None:
+        return now is then
+    return target.same(now, then)
+
+
+def _masks(run: RunFolder, findings: Findings, rows: Collection[int]) -> ObjectArray:
+    """The predicted mask of these findings; None for all others."""
+    masks: ObjectArray = np.empty(len(findings), object)
+    wanted = np.array([r for r in rows if findings.prediction[r] >= 0], np.int64)
+    if len(wanted):
+        masks[wanted] = run.predictions_at(findings.prediction[wanted]).mask
+    return masks

@@ -1,0 +1,24 @@
+"""The cases of a push on the double."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.contract.place import Connection, Place, make_place
+from tests.doubles.cvat import ADMIN_TOKEN, FakeCvat
+from tests.push.cases import *  # noqa: F403  (the same in tests/live)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with (
+        FakeCvat() as server,
+        make_place(Connection(server.url, ADMIN_TOKEN), tmp_path_factory.mktemp("pictures")) as made,
+    ):
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
