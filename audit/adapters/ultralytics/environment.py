@@ -32,9 +32,19 @@ def load_ultralytics() -> ModuleType:
         )
     _load_torchvision(torch)
     ultralytics = _imported("ultralytics")
+    _keep_pillow_as_it_is()
     _insist_on_safe_load()
     importlib.import_module("ultralytics.utils").LOGGER.setLevel("ERROR")  # it writes to stdout
     return ultralytics
+
+
+def _keep_pillow_as_it_is() -> None:
+    """Undo ultralytics' exchange of ``PIL.Image.open``, whose new one tries to install a package on a bad picture."""
+    from PIL import Image
+
+    patches = importlib.import_module("ultralytics.utils.patches")
+    if Image.open is patches.image_open:
+        Image.open = patches._image_open
 
 
 def load_onnxruntime() -> ModuleType:
