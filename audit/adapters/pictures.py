@@ -32,7 +32,10 @@ class PictureError(Exception):
 def size_hw(data: bytes) -> tuple[int, int]:
     """Height and width as shown (EXIF rotation applied), from the header alone. Raises PictureError."""
     with _opened(data) as image:
-        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        try:
+            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        except (OSError, ValueError, SyntaxError) as error:  # of a PNG, Pillow reads everything to find it
+            raise PictureError(f"is not a whole image ({error})") from None
         return (image.width, image.height) if turned else (image.height, image.width)
 
 
