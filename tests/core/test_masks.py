@@ -58,6 +58,13 @@ def test_rotation_is_clockwise_on_screen() -> None:
 
 
 def test_ellipse_area() -> None:
-    x, y = masks.ellipse_outline(50, 40, 30, 20, degrees=25).T
+    x, y = masks.ellipse_outline((50, 40), (30, 20), degrees=25).T
     area = 0.5 * abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1)))
-    assert area == pytest.approx(np.pi * 30 * 20, rel=0.003)
+    assert area == pytest.approx(np.pi * 30 * 20, rel=0.0005)
+
+
+@given(st.floats(-180, 180), st.floats(1, 50), st.floats(1, 50))
+def test_ellipse_box_is_the_outlines(degrees: float, rx: float, ry: float) -> None:
+    outline = masks.ellipse_outline((10, 20), (rx, ry), degrees)
+    box = [*outline.min(axis=0), *outline.max(axis=0)]
+    assert masks.ellipse_box((10, 20), (rx, ry), degrees) == pytest.approx(box, abs=0.02 * max(rx, ry))

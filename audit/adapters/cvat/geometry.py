@@ -11,10 +11,8 @@ import numpy as np
 
 from audit.adapters.cvat.masks import points_from_rle, rle_from_points
 from audit.core.annotations import ShapeType
+from audit.core.masks import ellipse_box, ellipse_outline, rotated_rectangle, turned
 from audit.core.table import FloatArray
-
-OUTLINE_VERTICES = 128
-"""Of an ellipse: the polygon then covers 99.96 % of its area."""
 
 SHAPES = {t.name.lower(): t for t in ShapeType if t is not ShapeType.TAG}
 SMALLEST = {"rectangle": 4, "ellipse": 4, "cuboid": 16, "polygon": 6, "polyline": 4, "points": 2}
@@ -92,24 +90,18 @@ def _rectangle(points: FloatArray, rotation: float) -> Geometry:
     x1, y1, x2, y2 = (float(v) for v in points[:4])
     if not rotation or not np.isfinite(points).all():
         return Geometry(ShapeType.RECTANGLE, (x1, y1, x2, y2), rotation=rotation)
-    corners = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]])
-    outline = _turned(corners, np.array([(x1 + x2) / 2, (y1 + y2) / 2]), rotation)
+    outline = rotated_rectangle((x1, y1, x2, y2), rotation)
     return Geometry(ShapeType.RECTANGLE, box_around(outline), (outline,), rotation=rotation)
 
 
 def _ellipse(points: FloatArray, rotation: float) -> Geometry:
     """CVAT gives the centre, the x of the rightmost and the y of the topmost point, all before the turn."""
     cx, cy, right, top = (float(v) for v in points[:4])
-    rx, ry = right - cx, cy - top
+    centre, radii = (cx, cy), (right - cx, cy - top)
     if not np.isfinite(points).all():
         return Geometry(ShapeType.ELLIPSE, NO_BOX, rotation=rotation)
-    angles = np.linspace(0, 2 * math.pi, OUTLINE_VERTICES, endpoint=False)
-    outline = np.column_stack([cx + rx * np.cos(angles), cy + ry * np.sin(angles)])
-    turn = math.radians(rotation)
-    half_w = math.hypot(rx * math.cos(turn), ry * math.sin(turn))
-    half_h = math.hypot(rx * math.sin(turn), ry * math.cos(turn))
-    box = (cx - half_w, cy - half_h, cx + half_w, cy + half_h)
-    return Geometry(ShapeType.ELLIPSE, box, (_turned(outline, np.array([cx, cy]), rotation),), rotation=rotation)
+    outline = ellipse_outline(centre, radii, rotation)
+    return Geometry(ShapeType.ELLIPSE, ellipse_box(centre, radii, rotation), (outline,), rotation=rotation)
 
 
 def _mask(points: FloatArray, size_hw: tuple[int, int]) -> Geometry:
@@ -128,18 +120,11 @@ def _skeleton(raw: Mapping[str, Any]) -> Geometry:
     return Geometry(ShapeType.SKELETON, box_around(vertices), (vertices,))
 
 
-def _turned(vertices: FloatArray, centre: FloatArray, degrees: float) -> FloatArray:
-    """Turned clockwise as seen on the screen, where y points down."""
-    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    turned: FloatArray = (vertices - centre) @ np.array([[c, s], [-s, c]]) + centre
-    return turned
-
-
 def _unrotated(place: Geometry) -> list[float]:
     if not place.rotation or place.points is None:
         return list(place.xyxy)
     corners = place.points[0]
-    upright = _turned(corners, corners.mean(axis=0), -place.rotation)
+    upright = turned(corners, -place.rotation, corners.mean(axis=0).tolist())
     return [*upright[0].tolist(), *upright[2].tolist()]
 
 

@@ -10,10 +10,8 @@ import numpy as np
 
 from audit.adapters.exports.rle import ShapeError
 from audit.core.annotations import ShapeType
+from audit.core.masks import ellipse_box, ellipse_outline, rotated_rectangle
 from audit.core.table import FloatArray
-
-ELLIPSE_VERTICES = 72
-"""Vertices of an ellipse's outline: 5 degrees each, which covers 99.87 % of its area."""
 
 Box = tuple[float, float, float, float]
 
@@ -32,23 +30,15 @@ def rectangle(xyxy: Box, rotation: float = 0.0) -> Shape:
     """Corners are kept as they come, swapped or NaN. rotation: degrees clockwise about the centre."""
     if not rotation or math.isnan(rotation) or any(map(math.isnan, xyxy)):
         return Shape(ShapeType.RECTANGLE, xyxy)
-    x1, y1, x2, y2 = xyxy
-    outline = _turned(np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]]), rotation)
+    outline = rotated_rectangle(xyxy, rotation)
     return Shape(ShapeType.RECTANGLE, enclosing(outline), (outline,), rotation=rotation)
 
 
 def ellipse(centre_xy: tuple[float, float], radii_xy: tuple[float, float], rotation: float = 0.0) -> Shape:
     """Its outline as a polygon, and the exact box around it."""
     rotation = 0.0 if math.isnan(rotation) else rotation
-    (cx, cy), (rx, ry) = centre_xy, radii_xy
-    angles = np.linspace(0, 2 * math.pi, ELLIPSE_VERTICES, endpoint=False)
-    outline = np.column_stack([cx + rx * np.cos(angles), cy + ry * np.sin(angles)])
-    if rotation:
-        outline = _turned(outline, rotation, (cx, cy))
-    cos, sin = math.cos(math.radians(rotation)), math.sin(math.radians(rotation))
-    half_w, half_h = math.hypot(rx * cos, ry * sin), math.hypot(rx * sin, ry * cos)
-    box = (cx - half_w, cy - half_h, cx + half_w, cy + half_h)
-    return Shape(ShapeType.ELLIPSE, box, (outline,), rotation=rotation)
+    outline = ellipse_outline(centre_xy, radii_xy, rotation)
+    return Shape(ShapeType.ELLIPSE, ellipse_box(centre_xy, radii_xy, rotation), (outline,), rotation=rotation)
 
 
 def vertices(kind: ShapeType, rings: Sequence[FloatArray], xyxy: Box | None = None) -> Shape:
@@ -107,11 +97,3 @@ def between(a: Shape, b: Shape, share: float) -> Shape:
 
 def _counts(shape: Shape) -> list[int]:
     return [len(ring) for ring in shape.points or ()]
-
-
-def _turned(points: FloatArray, degrees: float, centre_xy: tuple[float, float] | None = None) -> FloatArray:
-    """Turned clockwise as seen on screen (y points down), about the middle of the points' box."""
-    centre = (points.min(axis=0) + points.max(axis=0)) / 2 if centre_xy is None else np.asarray(centre_xy)
-    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    turned: FloatArray = (points - centre) @ np.array([[cos, sin], [-sin, cos]]) + centre
-    return turned
