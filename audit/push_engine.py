@@ -8,12 +8,12 @@ settles what an earlier, killed push left open. Written against ports; knows no 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from audit.core.corrections import MARKER
 from audit.errors import AuditError, ServiceError, UsageError
 from audit.journal import CONFLICT, DONE, NOT_DONE, Item, Journal, Request, Result
-from audit.push_ports import IssueView, PushTarget, Shape
+from audit.push_ports import IssueView, Line, PushTarget, Report, Shape
 
 BATCH = 50
 """Shapes in one request: what one refusal or one lost answer can leave in doubt."""
@@ -24,45 +24,12 @@ DUPLICATE_KEY = "duplicate key"
 
 
 @dataclass(frozen=True)
-class Line:
-    """What became, or would become, of one correction.
-
-    action: create, update, relabel, delete, issue, restore. status: "to do", "done", "already" (nothing to
-    do), "conflict" (left alone) or "failed" (refused). before, after: shapes as JSON; of an issue, after
-    holds frame, position and text. note: what a person should know of it.
-    """
-
-    findings: tuple[str, ...]
-    action: str
-    job: int
-    status: str
-    frame: int = -1
-    id: int | None = None
-    before: Shape | None = None
-    after: Shape | None = None
-    reason: str = ""
-    note: str = ""
-
-
-@dataclass(frozen=True)
 class Step:
     """One intended write. prepare: from the job's shapes now, the item to send, or a Line that says why not."""
 
     line: Line
     write: str
     prepare: Callable[[dict[int, Shape]], Item | Line]
-
-
-@dataclass
-class Report:
-    """lines: one for each correction, in the order of jobs. notes: for the user. failure: what ended it early."""
-
-    lines: list[Line] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    failure: AuditError | None = None
-
-    def count(self, status: str) -> int:
-        return sum(line.status == status for line in self.lines)
 
 
 class Writer:
@@ -116,9 +83,8 @@ class Writer:
             return
         pairs = zip(ready, results, strict=True)
         self.report.lines += [_outcome(step, item, result, refusal) for (step, item), result in pairs]
-        if isinstance(refusal, ServiceError):
-            raise refusal
-        if refusal is not None and getattr(refusal, "status", None) != 400:
+        undone = any(result.outcome == NOT_DONE for result in results)
+        if refusal is not None and undone and getattr(refusal, "status", None) != 400:
             raise refusal
 
     def _prepared(self, job: int, steps: Sequence[Step]) -> tuple[dict[int, Shape], list[tuple[Step, Item]]] | None:

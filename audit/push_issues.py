@@ -8,8 +8,8 @@ from dataclasses import replace
 from audit.core.corrections import Correction
 from audit.errors import AuditError, ServiceError
 from audit.journal import DONE, Chain, Item, Journal, Request, Result
-from audit.push_engine import Line, Report, find_issue, issue_result
-from audit.push_ports import Place, PushTarget
+from audit.push_engine import find_issue, issue_result
+from audit.push_ports import Line, Place, PushTarget, Report
 
 
 def push_issues(

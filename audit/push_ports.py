@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from audit.core.corrections import Correction
+from audit.errors import AuditError
 
 Shape = dict[str, Any]
 
@@ -56,6 +57,39 @@ class IssueView:
     resolved: bool
     time: str
     comments: tuple[Remark, ...]
+
+
+@dataclass(frozen=True)
+class Line:
+    """What became, or would become, of one correction.
+
+    action: create, update, relabel, delete, issue, restore. status: "to do", "done", "already" (nothing to
+    do), "conflict" (left alone) or "failed" (refused). before, after: shapes as JSON; of an issue, after
+    holds frame, position and text. note: what a person should know of it.
+    """
+
+    findings: tuple[str, ...]
+    action: str
+    job: int
+    status: str
+    frame: int = -1
+    id: int | None = None
+    before: Shape | None = None
+    after: Shape | None = None
+    reason: str = ""
+    note: str = ""
+
+
+@dataclass
+class Report:
+    """lines: one for each correction, in the order of jobs. notes: for the user. failure: what ended it early."""
+
+    lines: list[Line] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    failure: AuditError | None = None
+
+    def count(self, status: str) -> int:
+        return sum(line.status == status for line in self.lines)
 
 
 class PushTarget(Protocol):

@@ -18,9 +18,9 @@ from audit.core.table import ObjectArray
 from audit.errors import AuditError, ServiceError, UsageError
 from audit.journal import Chain, Item, Journal
 from audit.ports import Progress
-from audit.push_engine import Line, Report, Step, Writer, recover
+from audit.push_engine import Step, Writer, recover
 from audit.push_issues import delete_issues, push_issues
-from audit.push_ports import JobView, Place, PushTarget, Shape, Unfit
+from audit.push_ports import JobView, Line, Place, PushTarget, Report, Shape, Unfit
 from audit.runs import RunFolder
 
 FIXES, ISSUES = "fixes", "issues"

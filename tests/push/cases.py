@@ -80,11 +80,15 @@ def test_a_missing_label_is_created_with_source_and_score(place: Place, tmp_path
 
 
 def test_a_mask_task_gets_a_mask_and_a_polygon_task_a_polygon(place: Place, tmp_path: Path) -> None:
-    shapes = [box(place, type="mask", points=(1, 2, 1, 10, 10, 11, 11)),
-              {**box(place, type="polygon", points=(3, 3, 20, 3, 20, 20)), "label_id": place.label("person")}]  # fmt: skip
+    shapes = [
+        box(place, type="mask", points=(1, 2, 1, 10, 10, 11, 11)),
+        {**box(place, type="polygon", points=(3, 3, 20, 3, 20, 20)), "label_id": place.label("person")},
+    ]
     audited = audit(place, tmp_path / "run", shapes)
     for label in (THING, PERSON):
-        audited.finding(T.MISSING_ANNOTATION, frame=1, suggested_label=label, suggested_xyxy=[12.0, 10.0, 40.0, 31.0], mask=blob())  # fmt: skip
+        audited.finding(
+            T.MISSING_ANNOTATION, frame=1, suggested_label=label, suggested_xyxy=[12.0, 10.0, 40.0, 31.0], mask=blob()
+        )
     audited.accept_all()
     before = audited.stored()
     assert statuses(audited.push()) == ["done", "done"]
@@ -163,9 +167,13 @@ def test_a_duplicate_stays_if_the_other_one_is_gone(place: Place, tmp_path: Path
 
 
 def test_invalid_shapes_are_repaired_where_there_is_one_way(place: Place, tmp_path: Path) -> None:
-    shapes = [box(place, points=(30.0, 40.0, 1.0, 2.0)), box(place, points=(50.0, 10.0, 90.0, 20.0)),
-              box(place, points=(5.0, 5.0, 5.2, 9.0)), box(place, points=(100.0, 5.0, 120.0, 9.0)),
-              box(place, type="polygon", points=(50.0, 10.0, 90.0, 10.0, 90.0, 30.0, 50.0, 30.0))]  # fmt: skip
+    shapes = [
+        box(place, points=(30.0, 40.0, 1.0, 2.0)),
+        box(place, points=(50.0, 10.0, 90.0, 20.0)),
+        box(place, points=(5.0, 5.0, 5.2, 9.0)),
+        box(place, points=(100.0, 5.0, 120.0, 9.0)),
+        box(place, type="polygon", points=(50.0, 10.0, 90.0, 10.0, 90.0, 30.0, 50.0, 30.0)),
+    ]
     audited = audit(place, tmp_path / "run", shapes)
     keys = ids(audited)
     for key in keys:

@@ -23,7 +23,7 @@ from audit.core.findings import Findings, FindingType, with_ids
 from audit.core.masks import encode
 from audit.core.table import objects
 from audit.decisions import append
-from audit.push_engine import Report
+from audit.push_ports import Report
 from audit.pushing import FIXES, intent_of, push, undo
 from audit.runs import RunFolder, describe, write_manifest, write_table
 from tests.adapters.cvat.progress import Told
