@@ -252,9 +252,9 @@ def test_what_cannot_be_compared_is_counted(tmp_path: Path) -> None:
 
 
 def test_types_can_be_switched_off(tmp_path: Path) -> None:
-    settings = Settings(types=(FindingType.EXTRA_ANNOTATION,))
+    settings = Settings(types=(FindingType.MISMATCHING_LABEL,))
     found = run(tmp_path, Store(boxes(range(6), label=1)), Model(), settings=settings).findings()
-    assert set(found.type.tolist()) == {FindingType.EXTRA_ANNOTATION}
+    assert set(found.type.tolist()) == {FindingType.MISMATCHING_LABEL}
 
 
 def test_later_stages_add_their_time(tmp_path: Path) -> None:

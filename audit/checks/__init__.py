@@ -6,9 +6,11 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 
+from audit.checks.calibration import CANDIDATES, Weights, learnt
 from audit.checks.duplicate import duplicate_annotation
 from audit.checks.evidence import FLOOR, Evidence
 from audit.checks.extra import extra_annotation
+from audit.checks.habits import habits_of
 from audit.checks.invalid import invalid_shape
 from audit.checks.low_overlap import low_overlap
 from audit.checks.mismatching_label import mismatching_label
@@ -16,9 +18,11 @@ from audit.checks.missing import missing_annotation
 from audit.checks.reasons import with_reasons
 from audit.core.annotations import Snapshot
 from audit.core.findings import Findings, FindingType, ranking, with_ids
-from audit.core.table import BoolArray
+from audit.core.table import BoolArray, FloatArray, IntArray
+from audit.trust.learning import probability
+from audit.trust.prior import PRIOR
 
-Check = Callable[[Evidence], Findings]
+Check = Callable[[Evidence, IntArray, FloatArray], Findings]
 
 CHECKS: dict[FindingType, Check] = {
     FindingType.MISSING_ANNOTATION: missing_annotation,
@@ -26,20 +30,35 @@ CHECKS: dict[FindingType, Check] = {
     FindingType.MISMATCHING_LABEL: mismatching_label,
     FindingType.EXTRA_ANNOTATION: extra_annotation,
     FindingType.DUPLICATE_ANNOTATION: duplicate_annotation,
-    FindingType.INVALID_SHAPE: invalid_shape,
 }
 ALL_TYPES = tuple(FindingType)
 
 
 def find(
-    evidence: Evidence, snapshot: Snapshot, *, types: Collection[FindingType] = ALL_TYPES, floor: float = FLOOR
+    evidence: Evidence,
+    snapshot: Snapshot,
+    *,
+    types: Collection[FindingType] = ALL_TYPES,
+    floor: float = FLOOR,
+    prior: Weights = PRIOR,
+    learn: bool = True,
 ) -> Findings:
     """All findings with a score of at least ``floor``, ranked, one per cause, with ids.
 
     types: those wanted; the others take no part, so that switching one off lets its places show
-    under their next best name.
+    under their next best name. prior: weights of the traits to start from. learn: adapt them to this
+    data by mistakes planted into a copy of a sample of it (``audit.checks.calibration``).
     """
-    findings = Findings.concat(check(evidence) for kind, check in CHECKS.items() if kind in types)
+    habits = habits_of(evidence, len(snapshot.labels))
+    weights = learnt(evidence, len(snapshot.labels), habits, prior) if learn else prior
+    parts = [invalid_shape(evidence)] if FindingType.INVALID_SHAPE in types else []
+    for kind, of in CANDIDATES.items():
+        if kind in types:
+            found = of(evidence, habits)
+            score = probability(found.traits, weights[kind])
+            likely = score >= floor
+            parts.append(CHECKS[kind](evidence, found.rows[likely], score[likely]))
+    findings = Findings.concat(parts)
     keep = _one_per_cause(findings, findings.score >= floor, len(evidence.annotations))
     return with_ids(findings[ranking(findings, np.flatnonzero(keep))], snapshot)
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from audit.checks.overlaps import at, best, drawn_masks, outlined, refined, with_mask_iou
 from audit.core.annotations import NO_ID, Annotations, Predictions, comparable
 from audit.core.boxes import Pairs, area, overlapping_pairs, pairs_within
-from audit.core.masks import pair_iou, rle_of_rings
 from audit.core.matching import greedy_matching, suppress
-from audit.core.table import BoolArray, FloatArray, IntArray, ObjectArray, Table, column
+from audit.core.table import BoolArray, FloatArray, IntArray, Table, column
 from audit.trust import scoring
 
 MATCH_IOU = 0.2
@@ -22,6 +22,10 @@ TWIN_IOU = 0.4
 """Two labels that overlap less are two objects."""
 FLOOR = 0.02
 """Findings below this score are not kept."""
+SAMPLE_FRAMES = 500
+"""About this many frames, evenly spread, are kept as they are to learn from."""
+FAINTEST = 0.02
+"""Unexplained predictions with a lower first guess are not looked at."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +35,11 @@ class LabelEvidence(Table):
     own_*: the prediction of the same name matched to it one to one; ``own_support`` is the best
     score × IoU of that name, ``own_iou`` the best overlap with any prediction of that name.
     rival_*: the best prediction of another name that no label of that name explains.
-    any_support: the best score × IoU of any name. All supports and IoUs in [0, 1], 0 where there is none.
+    any_support: the best score × IoU of any name. own_best: the highest score of its own name that overlaps
+    it by ``MATCH_IOU``; part_support: the best score × shared area / smaller area of its own name.
+    guest_label, guest_count: the likeliest other name predicted inside it, and how many of those lie there.
+    labelled_over: the largest share of it that one other label covers.
+    All supports, shares and IoUs in [0, 1], 0 where there is none.
     """
 
     row: IntArray = column(np.int64, NO_ID, required=True)
@@ -50,11 +58,22 @@ class LabelEvidence(Table):
     rival_score: FloatArray = column(np.float64, 0.0)
     rival_xyxy: FloatArray = column(np.float64, np.nan, width=4)
     any_support: FloatArray = column(np.float64, 0.0)
+    own_best: FloatArray = column(np.float64, 0.0)
+    part_support: FloatArray = column(np.float64, 0.0)
+    guest_label: IntArray = column(np.int64, NO_ID)
+    guest_count: IntArray = column(np.int64, 0)
+    labelled_over: FloatArray = column(np.float64, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
 class Unexplained(Table):
-    """Predictions that no label explains, one per object. nearest: the annotation that overlaps it most, or -1."""
+    """Predictions that no label explains, one per object.
+
+    nearest: the annotation that overlaps it most, or -1; ``iou`` is their overlap. iou_same, iou_other: the
+    best with a label of the same, of another name. inside_same, inside_other: the largest share of it that
+    lies in one such label. covers_same: the largest share of one label of its name that it covers.
+    clash: the best score × IoU of another unexplained prediction of another name. All in [0, 1].
+    """
 
     row: IntArray = column(np.int64, NO_ID, required=True)
     frame: IntArray = column(np.int64, NO_ID, required=True)
@@ -64,6 +83,13 @@ class Unexplained(Table):
     score: FloatArray = column(np.float64, np.nan, required=True)
     iou: FloatArray = column(np.float64, 0.0)
     nearest: IntArray = column(np.int64, NO_ID)
+    iou_same: FloatArray = column(np.float64, 0.0)
+    iou_other: FloatArray = column(np.float64, 0.0)
+    inside_same: FloatArray = column(np.float64, 0.0)
+    inside_other: FloatArray = column(np.float64, 0.0)
+    covers_same: FloatArray = column(np.float64, 0.0)
+    clash: FloatArray = column(np.float64, 0.0)
+    echo: FloatArray = column(np.float64, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +100,26 @@ class Twins(Table):
     right: IntArray = column(np.int64, NO_ID, required=True)
     iou: FloatArray = column(np.float64, np.nan, required=True)
     same: BoolArray = column(np.bool_, True)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Labels and predictions of every ``step``-th frame as they are, to learn from. judged: (annotations,)."""
+
+    annotations: Annotations
+    judged: BoolArray
+    predictions: Predictions
+    step: int
+
+    @classmethod
+    def concat(cls, parts: Sequence[Sample]) -> Sample:
+        """Samples of consecutive blocks as one."""
+        return cls(
+            Annotations.concat(p.annotations for p in parts),
+            np.concatenate([p.judged for p in parts]),
+            Predictions.concat(p.predictions for p in parts),
+            parts[0].step,
+        )
 
 
 @dataclass(frozen=True)
@@ -88,6 +134,7 @@ class Evidence:
     labels: LabelEvidence
     unexplained: Unexplained
     twins: Twins
+    sample: Sample
 
 
 def combine(parts: Sequence[Evidence]) -> Evidence:
@@ -98,6 +145,7 @@ def combine(parts: Sequence[Evidence]) -> Evidence:
         LabelEvidence.concat(p.labels for p in parts),
         Unexplained.concat(p.unexplained for p in parts),
         Twins.concat(p.twins for p in parts),
+        Sample.concat([p.sample for p in parts]),
     )
 
 
@@ -109,6 +157,7 @@ def gather(
     frame_hw: IntArray,
     first_annotation: int = 0,
     prediction_rows: IntArray | None = None,
+    sampling: int = SAMPLE_FRAMES,
 ) -> Evidence:
     """Evidence in one block of frames.
 
@@ -121,24 +170,36 @@ def gather(
     usable = np.flatnonzero(comparable(annotations))
     labels = annotations[usable]
     pairs = overlapping_pairs(labels.xyxy, labels.frame, predictions.xyxy, predictions.frame)
-    pairs = _with_mask_iou(pairs, labels, predictions, frame_hw)
+    pairs = with_mask_iou(pairs, labels, predictions, frame_hw)
     same = labels.label[pairs.left] == predictions.label[pairs.right]
     matched = _match(pairs, same, predictions.score, len(labels), len(predictions))
-    explained = _best(pairs.right[same], pairs.iou[same], len(predictions))[0]
+    explained = best(pairs.right[same], pairs.iou[same], len(predictions))[0]
     told = np.flatnonzero(judged[usable] & (area(labels.xyxy) > 0))
     evidence = _label_evidence(labels, predictions, pairs, same, matched, explained)
     evidence = evidence.replace(
         row=usable + first_annotation,
-        own_prediction=_at(rows, evidence.own_prediction, NO_ID),
-        rival_prediction=_at(rows, evidence.rival_prediction, NO_ID),
+        own_prediction=at(rows, evidence.own_prediction, NO_ID),
+        rival_prediction=at(rows, evidence.rival_prediction, NO_ID),
     )[told]
     crowds = annotations[annotations.crowd]
-    unexplained = _unexplained(crowds, predictions, pairs, same, matched, explained)
+    unexplained = _unexplained(labels, crowds, predictions, pairs, same, matched, explained)
     unexplained = unexplained.replace(
         row=rows[unexplained.row],
-        nearest=_at(usable + first_annotation, unexplained.nearest, NO_ID),
+        nearest=at(usable + first_annotation, unexplained.nearest, NO_ID),
     )
-    return Evidence(annotations, frame_hw, evidence, unexplained, _twins(labels, usable + first_annotation, frame_hw))
+    twins = _twins(labels, usable + first_annotation, frame_hw)
+    sample = _sample(annotations, judged, predictions, len(frame_hw), sampling)
+    return Evidence(annotations, frame_hw, evidence, unexplained, twins, sample)
+
+
+def _sample(annotations: Annotations, judged: BoolArray, predictions: Predictions, frames: int, wanted: int) -> Sample:
+    if not wanted:
+        return Sample(annotations[:0], judged[:0], predictions[:0], 1)
+    step = max(1, -(-frames // wanted))
+    if step == 1:
+        return Sample(annotations, judged, predictions, step)
+    ours, theirs = (np.flatnonzero(t.frame % step == 0) for t in (annotations, predictions))
+    return Sample(annotations[ours], judged[ours], predictions[theirs], step)
 
 
 def _label_evidence(
@@ -152,8 +213,11 @@ def _label_evidence(
     n = len(labels)
     support = pairs.iou * predictions.score[pairs.right]
     rivalry = np.where(same, 0.0, support * (1 - explained[pairs.right]))
-    rival_support, rival_pair = _best(pairs.left, rivalry, n)
-    rival = _at(pairs.right, rival_pair, NO_ID)
+    rival_support, rival_pair = best(pairs.left, rivalry, n)
+    rival = at(pairs.right, rival_pair, NO_ID)
+    size = np.maximum(area(labels.xyxy), 1e-9)
+    smaller = np.minimum(size[pairs.left], np.maximum(area(predictions.xyxy), 1e-9)[pairs.right])
+    guest_label, guest_count = _guests(labels, predictions, pairs, same)
     own = np.full(n, NO_ID)
     own[pairs.left[matched]] = pairs.right[matched]
     return LabelEvidence(
@@ -161,19 +225,44 @@ def _label_evidence(
         frame=labels.frame,
         label=labels.label,
         xyxy=labels.xyxy,
-        own_iou=_best(pairs.left[same], pairs.iou[same], n)[0],
-        own_support=_best(pairs.left[same], support[same], n)[0],
+        own_iou=best(pairs.left[same], pairs.iou[same], n)[0],
+        own_support=best(pairs.left[same], support[same], n)[0],
         own_prediction=own,
-        own_score=_at(predictions.score, own, 0.0),
-        own_xyxy=_at(predictions.xyxy, own, np.nan),
+        own_score=at(predictions.score, own, 0.0),
+        own_xyxy=at(predictions.xyxy, own, np.nan),
         rival_support=rival_support,
         rival_prediction=rival,
-        rival_label=_at(predictions.label, rival, NO_ID),
-        rival_iou=_at(pairs.iou, rival_pair, 0.0),
-        rival_score=_at(predictions.score, rival, 0.0),
-        rival_xyxy=_at(predictions.xyxy, rival, np.nan),
-        any_support=_best(pairs.left, support, n)[0],
+        rival_label=at(predictions.label, rival, NO_ID),
+        rival_iou=at(pairs.iou, rival_pair, 0.0),
+        rival_score=at(predictions.score, rival, 0.0),
+        rival_xyxy=at(predictions.xyxy, rival, np.nan),
+        any_support=best(pairs.left, support, n)[0],
+        own_best=best(pairs.left, np.where(same & (pairs.iou >= MATCH_IOU), predictions.score[pairs.right], 0.0), n)[0],
+        part_support=best(pairs.left[same], (predictions.score[pairs.right] * pairs.shared / smaller)[same], n)[0],
+        guest_label=guest_label,
+        guest_count=guest_count,
+        labelled_over=_labelled_over(labels),
     )
+
+
+def _labelled_over(labels: Annotations) -> FloatArray:
+    pairs = pairs_within(labels.xyxy, labels.frame)
+    size = np.maximum(area(labels.xyxy), 1e-9)
+    share = np.zeros(len(labels))
+    for end in (pairs.left, pairs.right):
+        np.maximum.at(share, end, pairs.shared / size[end])
+    return share
+
+
+def _guests(labels: Annotations, predictions: Predictions, pairs: Pairs, same: BoolArray) -> tuple[IntArray, IntArray]:
+    """The likeliest other name predicted inside each label, and the number of such predictions; -1 and 0 for none."""
+    n = len(labels)
+    size = np.maximum(area(predictions.xyxy), 1e-9)
+    p = pairs[~same & (pairs.shared >= 0.5 * size[pairs.right])]
+    likeliest = best(p.left, predictions.score[p.right], n)[1]
+    guest = at(predictions.label[p.right], likeliest, NO_ID)
+    counted = predictions.label[p.right] == guest[p.left]
+    return guest, np.bincount(p.left[counted], minlength=n)
 
 
 def _match(pairs: Pairs, same: BoolArray, score: FloatArray, n_left: int, n_right: int) -> IntArray:
@@ -185,6 +274,7 @@ def _match(pairs: Pairs, same: BoolArray, score: FloatArray, n_left: int, n_righ
 
 
 def _unexplained(
+    labels: Annotations,
     crowds: Annotations,
     predictions: Predictions,
     pairs: Pairs,
@@ -194,13 +284,17 @@ def _unexplained(
 ) -> Unexplained:
     n = len(predictions)
     size = np.maximum(area(predictions.xyxy), 1e-9)
-    iou_any, nearest_pair = _best(pairs.right, pairs.iou, n)
-    iou_other = _best(pairs.right[~same], pairs.iou[~same], n)[0]
-    inside_same = _best(pairs.right[same], pairs.shared[same] / size[pairs.right[same]], n)[0]
-    score = scoring.missing(predictions.score, iou_same, iou_other, inside_same, _crowded(crowds, predictions, size))
+    label_size = np.maximum(area(labels.xyxy), 1e-9)
+    iou_any, nearest_pair = best(pairs.right, pairs.iou, n)
+    iou_other = best(pairs.right[~same], pairs.iou[~same], n)[0]
+    inside = pairs.shared / size[pairs.right]
+    inside_same = best(pairs.right[same], inside[same], n)[0]
+    score = scoring.first_guess(predictions.score, iou_same, iou_other, inside_same)
+    score *= 1 - _crowded(crowds, predictions, size)
     score[pairs.right[matched]] = 0.0
-    rows = np.flatnonzero(score >= FLOOR)
-    rows = rows[_one_per_object(predictions[rows], score[rows])]
+    rows = np.flatnonzero(score >= FAINTEST)
+    kept, clash, echo = _one_per_object(predictions[rows], score[rows])
+    rows = rows[kept]
     return Unexplained(
         row=rows,
         frame=predictions.frame[rows],
@@ -209,7 +303,14 @@ def _unexplained(
         prediction_score=predictions.score[rows],
         score=score[rows],
         iou=iou_any[rows],
-        nearest=_at(pairs.left, nearest_pair, NO_ID)[rows],
+        nearest=at(pairs.left, nearest_pair, NO_ID)[rows],
+        iou_same=iou_same[rows],
+        iou_other=iou_other[rows],
+        inside_same=inside_same[rows],
+        inside_other=best(pairs.right[~same], inside[~same], n)[0][rows],
+        covers_same=best(pairs.right[same], (pairs.shared / label_size[pairs.left])[same], n)[0][rows],
+        clash=clash,
+        echo=echo,
     )
 
 
@@ -217,74 +318,31 @@ def _crowded(crowds: Annotations, predictions: Predictions, size: FloatArray) ->
     """(n,) 1 where most of a prediction lies in a crowd region of its name, else 0."""
     pairs = overlapping_pairs(crowds.xyxy, crowds.frame, predictions.xyxy, predictions.frame)
     pairs = pairs[crowds.label[pairs.left] == predictions.label[pairs.right]]
-    share = _best(pairs.right, pairs.shared / size[pairs.right], len(predictions))[0]
+    share = best(pairs.right, pairs.shared / size[pairs.right], len(predictions))[0]
     return (share >= 0.5).astype(np.float64)
 
 
-def _one_per_object(predictions: Predictions, score: FloatArray) -> BoolArray:
+def _one_per_object(predictions: Predictions, score: FloatArray) -> tuple[BoolArray, FloatArray, FloatArray]:
+    """Which to keep; of those kept, the best overlap × score with one of another name, and the same of its own."""
     rank = np.empty(len(score), np.int64)
     rank[np.argsort(-score, kind="stable")] = np.arange(len(score))
     pairs = pairs_within(predictions.xyxy, predictions.frame)
     pairs = pairs[pairs.iou >= SAME_OBJECT_IOU]
-    return suppress(pairs.left, pairs.right, rank)
+    kept = suppress(pairs.left, pairs.right, rank)
+    same = predictions.label[pairs.left] == predictions.label[pairs.right]
+    beside = np.zeros((2, len(score)))
+    for one, other in ((pairs.left, pairs.right), (pairs.right, pairs.left)):
+        np.maximum.at(beside, (same.astype(np.int64), one), pairs.iou * predictions.score[other])
+    return kept, beside[0, kept], beside[1, kept]
 
 
 def _twins(labels: Annotations, rows: IntArray, frame_hw: IntArray) -> Twins:
     pairs = pairs_within(labels.xyxy, labels.frame)
     pairs = pairs[pairs.iou >= TWIN_IOU]
-    both = _outlined(labels)
+    both = outlined(labels)
     chosen = np.flatnonzero(both[pairs.left] & both[pairs.right] & (frame_hw[labels.frame[pairs.left]] > 0).all(axis=1))
-    drawn = _drawn(labels, np.union1d(pairs.left[chosen], pairs.right[chosen]), frame_hw)
-    pairs = _refined(pairs, chosen, drawn, drawn, frame_hw[labels.frame])
+    drawn = drawn_masks(labels, np.union1d(pairs.left[chosen], pairs.right[chosen]), frame_hw)
+    pairs = refined(pairs, chosen, drawn, drawn, frame_hw[labels.frame])
     pairs = pairs[pairs.iou >= TWIN_IOU]
     same = labels.label[pairs.left] == labels.label[pairs.right]
     return Twins(left=rows[pairs.left], right=rows[pairs.right], iou=pairs.iou, same=same)
-
-
-def _outlined(labels: Annotations) -> BoolArray:
-    """(n,) rows that have a mask or an outline, not only a box."""
-    return np.array([m is not None or p is not None for m, p in zip(labels.mask, labels.points, strict=True)], bool)
-
-
-def _with_mask_iou(pairs: Pairs, labels: Annotations, predictions: Predictions, frame_hw: IntArray) -> Pairs:
-    """Where the label has an outline and the prediction a mask, their masks' IoU replaces that of the boxes."""
-    has_mask = np.array([m is not None for m in predictions.mask], bool)
-    if not has_mask.any():
-        return pairs
-    chosen = np.flatnonzero(
-        has_mask[pairs.right] & _outlined(labels)[pairs.left] & (frame_hw[labels.frame[pairs.left]] > 0).all(axis=1)
-    )
-    drawn = _drawn(labels, np.unique(pairs.left[chosen]), frame_hw)
-    return _refined(pairs, chosen, drawn, predictions.mask, frame_hw[labels.frame])
-
-
-def _drawn(labels: Annotations, rows: IntArray, frame_hw: IntArray) -> ObjectArray:
-    """(n,) masks (RLE counts) of these rows; others stay None."""
-    drawn = np.empty(len(labels), object)
-    for i in rows:
-        h, w = frame_hw[labels.frame[i]].tolist()
-        drawn[i] = labels.mask[i] if labels.mask[i] is not None else rle_of_rings(labels.points[i], (h, w))
-    return drawn
-
-
-def _refined(pairs: Pairs, chosen: IntArray, left: ObjectArray, right: ObjectArray, left_hw: IntArray) -> Pairs:
-    iou = pairs.iou.copy()
-    iou[chosen] = pair_iou(left[pairs.left[chosen]], right[pairs.right[chosen]], left_hw[pairs.left[chosen]])
-    return pairs.replace(iou=iou)
-
-
-def _best(group: IntArray, values: FloatArray, n: int) -> tuple[FloatArray, IntArray]:
-    """Per group the highest positive value and the index where it stands; 0 and -1 for none."""
-    best = np.zeros(n)
-    np.maximum.at(best, group, values)
-    where = np.full(n, NO_ID)
-    at = np.flatnonzero((values == best[group]) & (values > 0))[::-1]
-    where[group[at]] = at
-    return best, where
-
-
-def _at(values: np.ndarray, index: IntArray, none: float) -> np.ndarray:
-    """values[index], with ``none`` where the index is -1."""
-    out = np.full((len(index), *values.shape[1:]), none, values.dtype)
-    out[index >= 0] = values[index[index >= 0]]
-    return out

@@ -5,20 +5,60 @@ from __future__ import annotations
 import numpy as np
 
 from audit.checks.evidence import Evidence
-from audit.core.boxes import area
+from audit.checks.habits import Habits
+from audit.checks.traits import Candidates, above, columns, logit, relative_size
 from audit.core.findings import Findings, FindingType
-from audit.trust import scoring
+from audit.core.table import FloatArray, IntArray
+
+TRAITS = (
+    "constant",
+    "own support",  # best score × overlap of a prediction of its name, square root: faint ones count most
+    "own name unseen",
+    "own best score",
+    "own part support",
+    "no part seen",
+    "any support",  # something is there, whatever its name
+    "nothing seen",
+    "rival",
+    "best own overlap",
+    "recall of its label",  # a name that the model never sees says nothing by not being seen
+    "size",
+    "small size",  # detectors miss small objects
+    "covered by a label",
+    "other names inside",
+)
 
 
-def extra_annotation(evidence: Evidence) -> Findings:
-    """One finding per label, by how little the predictions support it."""
+def extra_candidates(evidence: Evidence, habits: Habits) -> Candidates:
+    """Every label that the model can judge."""
     e = evidence.labels
-    recall = scoring.recall_by_label(e.own_support, e.label)
-    side = np.sqrt(area(e.xyxy))
+    size = relative_size(e.xyxy)
+    traits = columns(
+        np.sqrt(e.own_support),
+        e.own_support <= 0,
+        np.sqrt(e.own_best),
+        np.sqrt(e.part_support),
+        e.part_support <= 0,
+        np.sqrt(e.any_support),
+        e.any_support < 0.01,
+        np.sqrt(e.rival_support),
+        e.own_iou,
+        logit(habits.recall(e.label, e.own_support)) / 2,
+        size,
+        -above(-size, 0),
+        e.labelled_over,
+        e.guest_count > 0,
+    )
+    return Candidates(np.arange(len(e)), traits)
+
+
+def extra_annotation(evidence: Evidence, rows: IntArray, score: FloatArray) -> Findings:
+    """One finding per label, by how little the predictions support it."""
+    e = evidence.labels[rows]
     return Findings(
         type=np.full(len(e), FindingType.EXTRA_ANNOTATION),
         frame=e.frame,
-        score=scoring.extra_annotation(e.own_support, e.any_support, side, recall[e.label]),
+        score=score,
         annotation=e.row,
         annotation_id=evidence.annotations.annotation_id[e.row],
         label=e.label,

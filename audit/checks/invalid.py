@@ -12,6 +12,8 @@ from audit.core.table import FloatArray, IntArray
 
 OUTSIDE_SHARE = 0.05
 """A box may stick out of the picture this far (rounding, padding) before it is reported."""
+OUTSIDE_WEIGHT = 1.2
+"""A box that sticks out a little is a small matter, and often a slipped one: that name comes first then."""
 THIN_PX = 1.0
 """A side shorter than this shows nothing."""
 
@@ -81,7 +83,7 @@ def _box_faults(xyxy: FloatArray, shape: IntArray, hw: IntArray) -> tuple[IntArr
             (((x2 < x1) | (y2 < y1)), 2, 1.0),
             (areal & ((x2 - x1 < THIN_PX) | (y2 - y1 < THIN_PX)), 3, 1.0),
             (known & areal & (visible <= 0), 4, 1.0),
-            (known & areal & (outside > OUTSIDE_SHARE), 5, 0.5 + np.clip(outside, 0, 1) / 2),
+            (known & areal & (outside > OUTSIDE_SHARE), 5, np.clip(OUTSIDE_WEIGHT * outside, 0, 1)),
         ]
     reason, score = np.zeros(len(xyxy), np.int64), np.zeros(len(xyxy))
     for applies, code, value in reversed(tests):

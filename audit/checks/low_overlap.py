@@ -5,21 +5,74 @@ from __future__ import annotations
 import numpy as np
 
 from audit.checks.evidence import Evidence
-from audit.core.boxes import area
+from audit.checks.habits import Habits, octave
+from audit.checks.traits import Candidates, above, columns, logit, relative_size
 from audit.core.findings import Findings, FindingType
-from audit.trust import scoring
+from audit.core.table import FloatArray, IntArray
+
+SURPRISING = 2.0
+"""Robust deviations below the usual overlap from which a box is more likely slipped than not, other things equal."""
+
+TRAITS = (
+    "constant",
+    "prediction score",  # log odds, halved: an unsure prediction has an unsure box
+    "prediction score above 0.5",
+    "surprise",  # how far the overlap lies below what labels of this size usually have
+    "surprising",  # the same, bent to 0 or 1
+    "surprising and predicted surely",
+    "overlap below 0.85",
+    "overlap below 0.7",
+    "overlap below 0.5",  # so far off that it is rather another object
+    "overlap below 0.85 and predicted surely",
+    "second worst side",  # one side off is an occluded object, two are a slipped box
+    "size",
+    "rival",  # another name fits better
+    "covered by a label",  # in a crowd the prediction may be the neighbour's
+    "recall of its label",
+)
 
 
-def low_overlap(evidence: Evidence) -> Findings:
-    """One finding per label whose matched prediction lies elsewhere than labels of its size usually do."""
-    every = evidence.labels
-    matched = np.flatnonzero(every.own_prediction >= 0)
-    e = every[matched]
-    expected, spread = scoring.expected_overlap(e.own_iou, np.sqrt(area(e.xyxy)))
+def low_overlap_candidates(evidence: Evidence, habits: Habits) -> Candidates:
+    """Every label that a prediction of its name is matched to."""
+    rows = np.flatnonzero(evidence.labels.own_prediction >= 0)
+    e = evidence.labels[rows]
+    size = octave(e.xyxy)
+    surprise = (habits.expected_iou[size] - e.own_iou) / habits.spread[size]
+    surprising = 1 / (1 + np.exp(np.clip(SURPRISING - surprise, -50, 50)))
+    score = logit(e.own_score) / 2
+    traits = columns(
+        score,
+        above(score, 0),
+        np.clip(surprise, -2, 8) / 4,
+        surprising,
+        surprising * score,
+        4 * above(-e.own_iou, -0.85),
+        4 * above(-e.own_iou, -0.7),
+        4 * above(-e.own_iou, -0.5),
+        4 * above(-e.own_iou, -0.85) * score,
+        second_worst_side(e.xyxy, e.own_xyxy),
+        relative_size(e.xyxy),
+        np.sqrt(e.rival_support),
+        e.labelled_over,
+        logit(habits.recall(e.label, e.own_support)) / 2,
+    )
+    return Candidates(rows, traits)
+
+
+def second_worst_side(xyxy: FloatArray, predicted: FloatArray) -> FloatArray:
+    """(n,) second largest displacement of a side, as a share of the label's width or height, at most 1."""
+    wh = np.maximum(xyxy[:, 2:] - xyxy[:, :2], 1)
+    moved = np.abs(xyxy - predicted) / np.hstack([wh, wh])
+    return np.asarray(np.clip(np.sort(np.nan_to_num(moved), axis=1)[:, 2], 0, 1))
+
+
+def low_overlap(evidence: Evidence, rows: IntArray, score: FloatArray) -> Findings:
+    """One finding per label; it proposes the matched prediction's box."""
+    e = evidence.labels[rows]
     return Findings(
         type=np.full(len(e), FindingType.LOW_OVERLAP),
         frame=e.frame,
-        score=scoring.low_overlap(e.own_score, e.own_iou, expected, spread),
+        score=score,
         annotation=e.row,
         annotation_id=evidence.annotations.annotation_id[e.row],
         prediction=e.own_prediction,

@@ -5,18 +5,63 @@ from __future__ import annotations
 import numpy as np
 
 from audit.checks.evidence import Evidence
+from audit.checks.habits import COUNTED_SCORE, Habits
+from audit.checks.traits import Candidates, above, columns, logit, relative_size
 from audit.core.findings import Findings, FindingType
-from audit.trust import scoring
+from audit.core.table import FloatArray, IntArray
+
+LEAST_RIVALRY = 0.5
+"""Another name with less than this share of the support that the label's own has is not considered."""
+
+TRAITS = (
+    "constant",
+    "gain",  # support for the other name, minus support for its own
+    "gain above 0.3",
+    "rival's score",  # log odds, halved
+    "overlap with the rival",
+    "overlap with the rival below 0.7",
+    "own support",
+    "own best score",
+    "own part support",  # a prediction of its own name inside it, or around it
+    "own name unseen",
+    "recall of its label",  # a name that the model never sees says nothing by not being seen
+    "precision of the rival's label",
+    "size",
+    "covered by a label",
+)
 
 
-def mismatching_label(evidence: Evidence) -> Findings:
-    """One finding per label at whose place another name has more support than its own."""
+def mismatching_label_candidates(evidence: Evidence, habits: Habits) -> Candidates:
+    """Every label at whose place another name, that no label of that name explains, has some support."""
     every = evidence.labels
-    e = every[np.flatnonzero(every.rival_support > every.own_support)]
+    rows = np.flatnonzero(every.rival_support > LEAST_RIVALRY * every.own_support)
+    e = every[rows]
+    gain = e.rival_support - e.own_support
+    traits = columns(
+        2 * gain,
+        2 * above(gain, 0.3),
+        logit(e.rival_score) / 2,
+        e.rival_iou,
+        4 * above(-e.rival_iou, -0.7),
+        np.sqrt(e.own_support),
+        np.sqrt(e.own_best),
+        np.sqrt(e.part_support),
+        e.own_support <= 0,
+        logit(habits.recall(e.label, e.own_support)) / 2,
+        logit(habits.precision(e.rival_label, e.rival_score >= COUNTED_SCORE)) / 2,
+        relative_size(e.xyxy),
+        e.labelled_over,
+    )
+    return Candidates(rows, traits)
+
+
+def mismatching_label(evidence: Evidence, rows: IntArray, score: FloatArray) -> Findings:
+    """One finding per label; it proposes the rival's name and box."""
+    e = evidence.labels[rows]
     return Findings(
         type=np.full(len(e), FindingType.MISMATCHING_LABEL),
         frame=e.frame,
-        score=scoring.mismatching_label(e.rival_support, e.own_support),
+        score=score,
         annotation=e.row,
         annotation_id=evidence.annotations.annotation_id[e.row],
         prediction=e.rival_prediction,

@@ -5,17 +5,65 @@ from __future__ import annotations
 import numpy as np
 
 from audit.checks.evidence import Evidence
+from audit.checks.habits import COUNTED_SCORE, Habits
+from audit.checks.traits import Candidates, above, columns, logit, relative_size
 from audit.core.findings import Findings, FindingType
+from audit.core.table import FloatArray, IntArray
+
+TRAITS = (
+    "constant",
+    "prediction score",  # log odds, halved
+    "prediction score above 0.5",
+    "precision of its label",  # log odds: a name often predicted where it is not labelled is a matter of policy
+    "label never used",  # the strongest such case, as far as there are labels to tell from
+    "overlap with its label",
+    "touches its label",
+    "overlap with its label above 0.3",
+    "overlap with another label",  # rather a wrong name than a missing label
+    "overlap with another label above 0.4",
+    "inside its label",  # parts of a labelled object, members of a labelled group
+    "inside another label",  # a tie on a person: its own object, or a part that nobody labels
+    "covers its label",  # one box around several labelled objects
+    "clashing prediction",  # one place, two names: one of them is wrong
+    "echoing prediction",  # the detector proposed it more than once
+    "size",
+)
 
 
-def missing_annotation(evidence: Evidence) -> Findings:
-    """One finding per predicted object that no label explains."""
+def missing_candidates(evidence: Evidence, habits: Habits) -> Candidates:
+    """Every predicted object that no label explains."""
     u = evidence.unexplained
+    score = logit(u.prediction_score) / 2
+    unused = (habits.labels[u.label] == 0) * habits.trust
+    traits = columns(
+        score,
+        above(score, 0),
+        logit(habits.precision(u.label, u.prediction_score >= COUNTED_SCORE)),
+        unused,
+        u.iou_same,
+        u.iou_same > 0,
+        3 * above(u.iou_same, 0.3),
+        u.iou_other,
+        3 * above(u.iou_other, 0.4),
+        u.inside_same,
+        u.inside_other,
+        u.covers_same,
+        np.sqrt(u.clash),
+        np.sqrt(u.echo),
+        relative_size(u.xyxy),
+    )
+    return Candidates(np.arange(len(u)), traits)
+
+
+def missing_annotation(evidence: Evidence, rows: IntArray, score: FloatArray) -> Findings:
+    """One finding per predicted object that no label explains."""
+    u = evidence.unexplained[rows]
     return Findings(
         type=np.full(len(u), FindingType.MISSING_ANNOTATION),
         frame=u.frame,
-        score=u.score,
+        score=score,
         prediction=u.row,
+        related=u.nearest,
         suggested_label=u.label,
         suggested_xyxy=u.xyxy,
         iou=u.iou,

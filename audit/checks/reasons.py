@@ -12,17 +12,25 @@ from audit.core.table import IntArray
 
 def with_reasons(findings: Findings, snapshot: Snapshot, frame_hw: IntArray) -> Findings:
     """The findings with their reasons in words; numbers as whole percents."""
-    fault = faults(snapshot.annotations, frame_hw)[0]
+    fault = _faults(findings, snapshot, frame_hw)
     names = (*snapshot.labels, "")
     columns = (findings.type, findings.label, findings.suggested_label, findings.iou, findings.prediction_score)
-    rows = zip(*(c.tolist() for c in columns), findings.annotation.tolist(), strict=True)
+    rows = zip(*(c.tolist() for c in columns), strict=True)
     reasons = [
-        REASONS[fault[row]].capitalize() + "."
+        REASONS[fault[i]].capitalize() + "."
         if kind == FindingType.INVALID_SHAPE
         else _sentence(kind, names[label], names[suggested], iou, score)
-        for kind, label, suggested, iou, score, row in rows
+        for i, (kind, label, suggested, iou, score) in enumerate(rows)
     ]
     return findings.replace(reason=np.array([*reasons, None], dtype=object)[:-1])
+
+
+def _faults(findings: Findings, snapshot: Snapshot, frame_hw: IntArray) -> IntArray:
+    """(n,) the index in ``REASONS`` of each invalid shape's fault; 0 for findings of other types."""
+    invalid = np.flatnonzero(findings.type == FindingType.INVALID_SHAPE)
+    found = np.zeros(len(findings), np.int64)
+    found[invalid] = faults(snapshot.annotations[findings.annotation[invalid]], frame_hw)[0]
+    return found
 
 
 def _sentence(kind: int, label: str, suggested: str, iou: float, score: float) -> str:

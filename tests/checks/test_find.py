@@ -67,7 +67,7 @@ def test_missing() -> None:
     found = situation([], [(BOX, 1, 0.97)])
     assert strong(found) == [(T.MISSING_ANNOTATION, -1)]
     assert found.suggested_xyxy[0].tolist() == BOX
-    assert caption(found.type[0], "", LABELS[found.suggested_label[0]], found.score[0]) == "Missing label: car (97.0 %)"
+    assert caption(found.type[0], "", LABELS[found.suggested_label[0]], 0.97) == "Missing label: car (97.0 %)"
     assert found.reason[0] == "A car is predicted at 97 %; no label touches it."
 
 
@@ -138,9 +138,19 @@ def test_two_people_close_together_are_no_duplicate() -> None:
     ],
 )
 def test_invalid(box: list[float], reason: str) -> None:
-    found = situation([(box, 0)], [])
+    found = situation([(box, 0)], [], types=(T.INVALID_SHAPE,))
     assert [T(t) for t in found.type] == [T.INVALID_SHAPE]
     assert found.reason[0] == reason
+
+
+def test_a_slipped_box_that_sticks_out_a_little_is_called_slipped() -> None:
+    found = situation([([420, 160, 620, 360], 0)], [([360, 100, 560, 300], 0, 0.9)])
+    assert strong(found) == [(T.LOW_OVERLAP, 1)]
+
+
+def test_a_shape_outside_the_image_is_invalid_first() -> None:
+    found = situation([([700, 10, 800, 40], 0)], [])
+    assert strong(found) == [(T.INVALID_SHAPE, 1)]
 
 
 def test_invalid_outline_and_mask() -> None:

@@ -1,0 +1,122 @@
+"""Learns on the data itself how likely each kind of finding is real: mistakes planted into a copy of its labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from audit.checks.duplicate import duplicate_candidates
+from audit.checks.evidence import Evidence, Sample, gather
+from audit.checks.extra import extra_candidates
+from audit.checks.habits import Habits, habits_of
+from audit.checks.low_overlap import low_overlap_candidates
+from audit.checks.mismatching_label import mismatching_label_candidates
+from audit.checks.missing import missing_candidates
+from audit.checks.traits import Candidates
+from audit.core.annotations import Annotations, Predictions, comparable
+from audit.core.boxes import area, overlapping_pairs
+from audit.core.findings import FindingType
+from audit.core.table import BoolArray, FloatArray, IntArray
+from audit.trust.learning import fitted, probability
+from audit.trust.planting import SOUND, Planted, plant
+
+RATE = 0.05
+"""Share of the annotations that each kind of mistake is taken to have hit."""
+COST_FRAMES = 500
+"""Frames that evidence is gathered of again, all repetitions together: bounds the cost."""
+MOST_REPEATS = 8
+"""More copies of a small task tell little that is new."""
+STRENGTH = 2.0
+"""One over the variance of a weight about its prior: a standard deviation of a half."""
+
+Examples = dict[FindingType, tuple[FloatArray, FloatArray]]
+Weights = Mapping[FindingType, FloatArray]
+CANDIDATES: dict[FindingType, Callable[[Evidence, Habits], Candidates]] = {
+    FindingType.MISSING_ANNOTATION: missing_candidates,
+    FindingType.LOW_OVERLAP: low_overlap_candidates,
+    FindingType.MISMATCHING_LABEL: mismatching_label_candidates,
+    FindingType.EXTRA_ANNOTATION: extra_candidates,
+    FindingType.DUPLICATE_ANNOTATION: duplicate_candidates,
+}
+
+
+def candidates(evidence: Evidence, habits: Habits) -> dict[FindingType, Candidates]:
+    """Per type that needs a score: what may become a finding."""
+    return {kind: of(evidence, habits) for kind, of in CANDIDATES.items()}
+
+
+def learnt(evidence: Evidence, n_labels: int, habits: Habits, prior: Weights) -> Weights:
+    """The weights of each type's traits for this data, starting from the prior ones.
+
+    The labels hold real mistakes beside the planted ones. What the prior takes for a mistake already
+    therefore counts less as an example of a sound label: by the square of the chance that it is one (the
+    chance alone left scores too low where a few labels held many mistakes).
+    """
+    whole = evidence.sample.step > 1
+    parts = list(examples(evidence.sample, evidence.frame_hw, n_labels, habits if whole else None))
+    return {kind: _learnt([p[kind] for p in parts], before) for kind, before in prior.items()} if parts else prior
+
+
+def _learnt(parts: Sequence[tuple[FloatArray, FloatArray]], prior: FloatArray) -> FloatArray:
+    traits, truth = (np.concatenate([p[i] for p in parts]) for i in range(2))
+    sound = (1 - probability(traits, prior)) ** 2
+    # repetitions plant anew, but in the same labels: together they count as one
+    importance = np.where(truth > 0, 1.0, sound) / len(parts)
+    return fitted(traits, truth, importance, prior, np.full(len(prior), STRENGTH))
+
+
+def examples(sample: Sample, frame_hw: IntArray, n_labels: int, habits: Habits | None) -> Iterator[Examples]:
+    """Traits and truth of every candidate in some copies of the sample with mistakes planted.
+
+    habits: those of the whole, or None to take them from each copy (right when the sample is the whole).
+    """
+    order = np.lexsort([sample.annotations.annotation_id, sample.annotations.frame])  # not that of the file
+    a = sample.annotations[order]
+    usable = sample.judged[order] & comparable(a) & (area(a.xyxy) > 0)
+    if usable.sum() < 5:
+        return
+    frames = len(np.unique(a.frame))
+    for seed in range(min(MOST_REPEATS, max(1, COST_FRAMES // max(frames, 1)))):
+        planted = plant(a[usable], frame_hw, seed, RATE)
+        yield _examples(planted, a[~usable], sample.predictions, frame_hw, n_labels, habits)
+
+
+def _examples(
+    planted: Planted,
+    others: Annotations,
+    predictions: Predictions,
+    frame_hw: IntArray,
+    n_labels: int,
+    habits: Habits | None,
+) -> Examples:
+    together = Annotations.concat([planted.annotations, others])
+    order = np.argsort(together.frame, kind="stable")
+    mistake = np.concatenate([planted.mistake, np.full(len(others), SOUND)])[order]
+    original = np.concatenate([planted.original, np.full(len(others), -2)])[order]
+    judged = (np.arange(len(together)) < len(planted.annotations))[order]
+    evidence = gather(together[order], predictions, judged=judged, frame_hw=frame_hw, sampling=0)
+    found = candidates(evidence, habits_of(evidence, n_labels) if habits is None else habits)
+    made, t = mistake[evidence.labels.row], evidence.twins
+    hits: dict[FindingType, BoolArray] = {
+        kind: made[found[kind].rows] == kind
+        for kind in (FindingType.LOW_OVERLAP, FindingType.MISMATCHING_LABEL, FindingType.EXTRA_ANNOTATION)
+    }
+    copied = (mistake[t.left] == FindingType.DUPLICATE_ANNOTATION) | (
+        mistake[t.right] == FindingType.DUPLICATE_ANNOTATION
+    )
+    hits[FindingType.DUPLICATE_ANNOTATION] = copied & (original[t.left] == original[t.right])
+    hits[FindingType.MISSING_ANNOTATION] = _are_dropped(evidence, planted.dropped)
+    return {kind: (c.traits, hits[kind].astype(np.float64)) for kind, c in found.items()}
+
+
+def _are_dropped(evidence: Evidence, dropped: Annotations) -> BoolArray:
+    """(unexplained,) whether each is the place and name of an annotation that was left out."""
+    u = evidence.unexplained
+    order = np.argsort(u.frame, kind="stable")
+    lost = np.argsort(dropped.frame, kind="stable")
+    pairs = overlapping_pairs(u.xyxy[order], u.frame[order], dropped.xyxy[lost], dropped.frame[lost])
+    same = u.label[order[pairs.left]] == dropped.label[lost[pairs.right]]
+    found = np.zeros(len(u), bool)
+    found[order[pairs.left[same & (pairs.iou >= 0.5)]]] = True
+    return found

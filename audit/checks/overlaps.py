@@ -1,0 +1,59 @@
+"""Overlaps, by masks where both sides have one, and the best of each group."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from audit.core.annotations import NO_ID, Annotations, Predictions
+from audit.core.boxes import Pairs
+from audit.core.masks import pair_iou, rle_of_rings
+from audit.core.table import BoolArray, FloatArray, IntArray, ObjectArray
+
+
+def outlined(labels: Annotations) -> BoolArray:
+    """(n,) rows that have a mask or an outline, not only a box."""
+    return np.array([m is not None or p is not None for m, p in zip(labels.mask, labels.points, strict=True)], bool)
+
+
+def with_mask_iou(pairs: Pairs, labels: Annotations, predictions: Predictions, frame_hw: IntArray) -> Pairs:
+    """Where the label has an outline and the prediction a mask, their masks' IoU replaces that of the boxes."""
+    has_mask = np.array([m is not None for m in predictions.mask], bool)
+    if not has_mask.any():
+        return pairs
+    chosen = np.flatnonzero(
+        has_mask[pairs.right] & outlined(labels)[pairs.left] & (frame_hw[labels.frame[pairs.left]] > 0).all(axis=1)
+    )
+    drawn = drawn_masks(labels, np.unique(pairs.left[chosen]), frame_hw)
+    return refined(pairs, chosen, drawn, predictions.mask, frame_hw[labels.frame])
+
+
+def drawn_masks(labels: Annotations, rows: IntArray, frame_hw: IntArray) -> ObjectArray:
+    """(n,) masks (RLE counts) of these rows; others stay None."""
+    drawn = np.empty(len(labels), object)
+    for i in rows:
+        h, w = frame_hw[labels.frame[i]].tolist()
+        drawn[i] = labels.mask[i] if labels.mask[i] is not None else rle_of_rings(labels.points[i], (h, w))
+    return drawn
+
+
+def refined(pairs: Pairs, chosen: IntArray, left: ObjectArray, right: ObjectArray, left_hw: IntArray) -> Pairs:
+    iou = pairs.iou.copy()
+    iou[chosen] = pair_iou(left[pairs.left[chosen]], right[pairs.right[chosen]], left_hw[pairs.left[chosen]])
+    return pairs.replace(iou=iou)
+
+
+def best(group: IntArray, values: FloatArray, n: int) -> tuple[FloatArray, IntArray]:
+    """Per group the highest positive value and the index where it stands; 0 and -1 for none."""
+    highest = np.zeros(n)
+    np.maximum.at(highest, group, values)
+    where = np.full(n, NO_ID)
+    winners = np.flatnonzero((values == highest[group]) & (values > 0))[::-1]
+    where[group[winners]] = winners
+    return highest, where
+
+
+def at(values: np.ndarray, index: IntArray, none: float) -> np.ndarray:
+    """values[index], with ``none`` where the index is -1."""
+    out = np.full((len(index), *values.shape[1:]), none, values.dtype)
+    out[index >= 0] = values[index[index >= 0]]
+    return out

@@ -1,0 +1,111 @@
+"""Plants known mistakes into a copy of the labels, so that the tool can learn what mistakes look like here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from audit.core.annotations import Annotations
+from audit.core.findings import FindingType
+from audit.core.table import FloatArray, IntArray, objects
+
+SOUND = -1
+SHIFT_IOU = (0.4, 0.8)
+"""A slipped box overlaps its true place by this much; less is a missing and an extra label."""
+TRIES = 24
+
+
+@dataclass(frozen=True)
+class Planted:
+    """Labels with mistakes. annotations: sorted by frame. mistake: (n,) a ``FindingType`` or ``SOUND``.
+
+    original: (n,) row of the true annotation (of the copied one for a duplicate), -1 for an invented one.
+    dropped: the annotations left out.
+    """
+
+    annotations: Annotations
+    mistake: IntArray
+    original: IntArray
+    dropped: Annotations
+
+
+def plant(annotations: Annotations, frame_hw: IntArray, seed: int, rate: float) -> Planted:
+    """A copy of the annotations with ``rate`` of each kind of mistake, at least one; the same for the same seed.
+
+    Dropped, shifted to an IoU of 0.4 to 0.8, given another label that occurs, copied with a little
+    jitter; and as many invented: the size and label of some annotation at a place with no label.
+    """
+    a, n = annotations, len(annotations)
+    rng = np.random.default_rng(seed)
+    k = min(max(round(rate * n), 1), n // 4)
+    order = rng.permutation(n)
+    dropped, slipped, renamed, copied = (np.sort(order[i * k : (i + 1) * k]) for i in range(4))
+    xyxy, label, mistake = a.xyxy.copy(), a.label.copy(), np.full(n, SOUND)
+    xyxy[slipped] = _slipped(a.xyxy[slipped], rng)
+    label[renamed] = _other_labels(a.label, renamed, rng)
+    mistake[slipped], mistake[renamed] = FindingType.LOW_OVERLAP, FindingType.MISMATCHING_LABEL
+    plain = objects([None] * n)
+    points, mask = a.points.copy(), a.mask.copy()
+    points[slipped], mask[slipped] = plain[slipped], plain[slipped]
+    base = a.replace(xyxy=xyxy, label=label, points=points, mask=mask)
+    copies = base[copied].replace(xyxy=_jittered(base.xyxy[copied], 0.03, rng), points=None, mask=None)
+    invented = _invented(a, frame_hw, k, rng)
+    together = Annotations.concat([base, copies, invented])
+    mistakes = np.concatenate(
+        [mistake, np.full(len(copies), FindingType.DUPLICATE_ANNOTATION), np.full(k, FindingType.EXTRA_ANNOTATION)]
+    )
+    original = np.concatenate([np.arange(n), copied, np.full(k, -1)])
+    keep = np.setdiff1d(np.arange(len(together)), dropped)
+    keep = keep[np.argsort(together.frame[keep], kind="stable")]
+    return Planted(together[keep], mistakes[keep], original[keep], a[dropped])
+
+
+def row_iou(a: FloatArray, b: FloatArray) -> FloatArray:
+    """(n,) IoU of each row of a with the same row of b; 0 where the union is empty."""
+    shared = np.clip(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0, None).prod(axis=1)
+    both = sum(np.clip(x[:, 2:] - x[:, :2], 0, None).prod(axis=1) for x in (a, b)) - shared
+    return np.asarray(np.divide(shared, both, out=np.zeros(len(a)), where=both > 0))
+
+
+def _jittered(xyxy: FloatArray, sigma: float, rng: np.random.Generator) -> FloatArray:
+    wh = xyxy[:, 2:] - xyxy[:, :2]
+    return np.asarray(xyxy + rng.normal(0, sigma, xyxy.shape) * np.hstack([wh, wh]))
+
+
+def _slipped(xyxy: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """The first of some tries whose overlap is in range; else a third to the right (IoU 0.5)."""
+    result = xyxy + (xyxy[:, 2:3] - xyxy[:, :1]) / 3 * np.array([1, 0, 1, 0])
+    open_rows = np.arange(len(xyxy))
+    for _ in range(TRIES):
+        tried = _jittered(xyxy[open_rows], 0.15, rng)
+        iou = row_iou(tried, xyxy[open_rows])
+        good = (iou >= SHIFT_IOU[0]) & (iou <= SHIFT_IOU[1])
+        result[open_rows[good]] = tried[good]
+        open_rows = open_rows[~good]
+    return np.asarray(result)
+
+
+def _other_labels(label: IntArray, rows: IntArray, rng: np.random.Generator) -> IntArray:
+    present = np.unique(label)
+    if len(present) < 2:
+        return label[rows]
+    step = rng.integers(1, len(present), len(rows))
+    return np.asarray(present[(np.searchsorted(present, label[rows]) + step) % len(present)])
+
+
+def _invented(a: Annotations, frame_hw: IntArray, k: int, rng: np.random.Generator) -> Annotations:
+    """Boxes of the size of some annotation, labels that occur, at the freest of some places in some frame."""
+    if not k:
+        return a[:0]
+    like = rng.integers(0, len(a), k)
+    frames = np.unique(a.frame)
+    frame = rng.choice(frames, k)
+    known = frame_hw[frame][:, ::-1].astype(np.float64)
+    room = np.where(known > 0, known, a.xyxy[:, 2:].max(axis=0, initial=1))
+    wh = np.minimum(a.xyxy[like, 2:] - a.xyxy[like, :2], 0.8 * room)
+    corner = rng.uniform(0, 1, (k, 2)) * (room - wh)
+    xyxy = np.hstack([corner, corner + wh])
+    return a[like].replace(
+        xyxy=xyxy, frame=frame, label=rng.choice(np.unique(a.label), k), points=None, mask=None, shape=None
+    )
