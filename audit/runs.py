@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from audit.core.annotations import Annotations, Frames, Job, Predictions, Problem, ShapeType, Snapshot
 from audit.core.findings import Findings, FindingType
-from audit.core.table import Table, objects
+from audit.core.table import FloatArray, IntArray, Table, objects
 from audit.errors import ServiceError, UsageError
 
 FORMAT_VERSION = 1
@@ -123,6 +123,12 @@ class RunFolder:
         """Ranked, highest score first."""
         findings: Findings = self._read("findings", Findings)
         return findings
+
+    def types_and_scores(self) -> tuple[IntArray, FloatArray]:
+        """Of all findings, ranked, without reading the rest of their columns."""
+        table = pq.read_table(self.path / "findings.parquet", columns=["type", "score"])
+        codes = {t.code: int(t) for t in FindingType}
+        return _coded(table["type"], codes), _numbers(table["score"], np.nan)
 
     def predictions(self, start: int = 0, stop: int | None = None) -> Predictions:
         """Those of frame rows ``start`` to ``stop`` (half-open); rows keep the order of the file."""

@@ -19,11 +19,21 @@ from audit.core.table import BoolArray, IntArray
 from audit.errors import UsageError
 from audit.ports import AnnotationStore, Predictor, Progress
 from audit.predicting import Auditor, Cache, Timings, predict
-from audit.runs import RunFolder, describe, read_predictions, remove_leftovers, write_manifest, write_table
+from audit.runs import (
+    RunFolder,
+    describe,
+    read_predictions,
+    remove_leftovers,
+    table_writer,
+    write_manifest,
+    write_table,
+)
 from audit.trust.fusion import fuse
 
 BLOCK_FRAMES = 512
 """Frames compared in one go: bounds the memory in use."""
+FINDINGS_AT_ONCE = 1 << 15
+"""Findings worded and written in one go: the same."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +84,8 @@ def audit(
             predictor.close()
     with timings.stage("find"):
         findings, n_predictions = _find(snapshot, knows, audited, file, settings, progress)
-    for name, table in (("frames", snapshot.frames), ("annotations", snapshot.annotations), ("findings", findings)):
+        _write_findings(out / "findings.parquet", findings, snapshot)
+    for name, table in (("frames", snapshot.frames), ("annotations", snapshot.annotations)):
         write_table(out / f"{name}.parquet", table, snapshot.labels)
     manifest = _manifest(snapshot, auditors, settings, timings)
     manifest["counts"] = _counts(snapshot, audited, knows, n_predictions, len(findings))
@@ -154,7 +165,7 @@ def _find(
     progress: Progress,
 ) -> tuple[Findings, int]:
     judged = _judged(snapshot.annotations, knows, audited)
-    frame_hw = np.column_stack([snapshot.frames.height, snapshot.frames.width])
+    frame_hw = _frame_hw(snapshot)
     parts: list[Evidence] = []
     n_predictions = 0
     with progress.task("Comparing", len(snapshot.frames)) as advance:
@@ -175,8 +186,21 @@ def _find(
             )
             n_predictions += len(predictions)
             advance(min(stop, len(snapshot.frames)) - start)
-    findings = find(combine(parts), snapshot, types=settings.types, floor=settings.floor)
-    return with_reasons(findings, snapshot, frame_hw), n_predictions
+    evidence = combine(parts)
+    parts.clear()
+    return find(evidence, snapshot, types=settings.types, floor=settings.floor), n_predictions
+
+
+def _write_findings(file: Path, findings: Findings, snapshot: Snapshot) -> None:
+    """With their reasons, which are worded piece by piece: sentences are the largest thing about a finding."""
+    frame_hw = _frame_hw(snapshot)
+    with table_writer(file, Findings, snapshot.labels) as write:
+        for start in range(0, len(findings), FINDINGS_AT_ONCE):
+            write(with_reasons(findings[start : start + FINDINGS_AT_ONCE], snapshot, frame_hw))
+
+
+def _frame_hw(snapshot: Snapshot) -> IntArray:
+    return np.column_stack([snapshot.frames.height, snapshot.frames.width])
 
 
 def _judged(annotations: Annotations, knows: BoolArray, audited: BoolArray) -> BoolArray:

@@ -48,7 +48,8 @@ class ResultsFile:
         return [self._of(item) for item in items]
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Lets go of the rows, which may be hundreds of megabytes."""
+        self._predictions, self._pictures = Predictions(), np.zeros(0, np.int64)
 
     def _of(self, item: PredictItem) -> Predictions:
         picture = self._picture_of_frame[item.frame]

@@ -162,14 +162,14 @@ def _import(audited: RunFolder, progress: TerminalProgress, keep_database: bool)
 
 def _summary(audited: RunFolder) -> None:
     """What was found and where to look, on stdout."""
-    found, counts = audited.findings(), audited.manifest["counts"]
-    likely = found.score >= LIKELY
+    (types, scores), counts = audited.types_and_scores(), audited.manifest["counts"]
+    likely = scores >= LIKELY
     click.echo(
         f"{int(likely.sum())} likely mistakes and {int((~likely).sum())} weaker findings in "
         f"{counts['annotations']} annotations on {counts['frames_audited']} of {counts['frames']} frames."
     )
     for kind in FindingType:
-        of_kind = found.type == kind
+        of_kind = types == kind
         if of_kind.any():
             click.echo(f"  {kind.title:<14}{int((of_kind & likely).sum()):>7} likely {int(of_kind.sum()):>7} in all")
     for what, n in counts["not_compared"].items():
@@ -185,6 +185,6 @@ def _summary(audited: RunFolder) -> None:
 
 
 def _fails(audited: RunFolder, rule: FailOn) -> bool:
-    found = audited.findings()
-    right_type = True if rule.type is None else found.type == rule.type
-    return bool(np.any(right_type & (found.score >= rule.score)))
+    types, scores = audited.types_and_scores()
+    right_type = True if rule.type is None else types == rule.type
+    return bool(np.any(right_type & (scores >= rule.score)))
