@@ -104,7 +104,7 @@ class CvatStore:
         tables, problems = [], list[Problem]()
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="cvat-annotations")
         try:
-            with progress.task("Annotations", len(self._parts)) as advance:
+            with progress.task("Reading annotations", len(self._parts)) as advance:
                 for table, bad in pool.map(lambda pair: self._of_job(pair[0], pair[1], codes), plan.jobs):
                     tables.append(table)
                     problems.extend(bad)

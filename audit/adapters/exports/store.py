@@ -45,7 +45,7 @@ class ExportStore:
     def snapshot(self, progress: Progress) -> Snapshot:
         """Labels, frames and annotations. Raises UsageError for a file that cannot be used as a whole."""
         reading = Reading(self._frames)
-        with progress.task("reading annotations", None) as advance:
+        with progress.task("Reading annotations", None) as advance:
             self._read(reading, advance)
         if self._frames is not None and not len(reading.frames):
             wanted = f"{self._frames.start} to {self._frames.stop - 1}"
