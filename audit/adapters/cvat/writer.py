@@ -80,8 +80,8 @@ class CvatWriter:
         """All issues of the job, oldest first."""
         api, what = self._reads.api, f"the issues of job {job}"
         listed = list(self._reads.pages(what, api.issues_api.list, job_id=job))
-        comments: dict[int, list[Remark]] = {int(raw["id"]): [] for raw in listed}
         with self._sense():
+            comments: dict[int, list[Remark]] = {int(raw["id"]): [] for raw in listed}
             if listed:
                 said = self._reads.pages(what, api.comments_api.list, job_id=job)
                 for raw in sorted(said, key=lambda c: int(c["id"])):
