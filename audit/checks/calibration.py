@@ -6,12 +6,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from audit.checks.duplicate import TRAITS as DUPLICATE_TRAITS
 from audit.checks.duplicate import duplicate_candidates
 from audit.checks.evidence import Evidence, Sample, gather
+from audit.checks.extra import TRAITS as EXTRA_TRAITS
 from audit.checks.extra import extra_candidates
 from audit.checks.habits import Habits, habits_of
+from audit.checks.low_overlap import TRAITS as LOW_OVERLAP_TRAITS
 from audit.checks.low_overlap import low_overlap_candidates
+from audit.checks.mismatching_label import TRAITS as MISMATCHING_LABEL_TRAITS
 from audit.checks.mismatching_label import mismatching_label_candidates
+from audit.checks.missing import TRAITS as MISSING_TRAITS
 from audit.checks.missing import missing_candidates
 from audit.checks.traits import Candidates
 from audit.core.annotations import Annotations, Predictions, comparable
@@ -39,6 +44,14 @@ CANDIDATES: dict[FindingType, Callable[[Evidence, Habits], Candidates]] = {
     FindingType.EXTRA_ANNOTATION: extra_candidates,
     FindingType.DUPLICATE_ANNOTATION: duplicate_candidates,
 }
+TRAITS: dict[FindingType, tuple[str, ...]] = {
+    FindingType.MISSING_ANNOTATION: MISSING_TRAITS,
+    FindingType.LOW_OVERLAP: LOW_OVERLAP_TRAITS,
+    FindingType.MISMATCHING_LABEL: MISMATCHING_LABEL_TRAITS,
+    FindingType.EXTRA_ANNOTATION: EXTRA_TRAITS,
+    FindingType.DUPLICATE_ANNOTATION: DUPLICATE_TRAITS,
+}
+"""What each column of the traits is called, in their order."""
 
 
 def candidates(evidence: Evidence, habits: Habits) -> dict[FindingType, Candidates]:

@@ -115,25 +115,26 @@ def fiftyone(snapshot: Snapshot, predictions: Predictions, frames: int) -> float
 
 
 def _samples(fo: Any, snapshot: Snapshot, predictions: Predictions, frames: int) -> list[Any]:
-    def detections(table: Any, frame: int) -> Any:
-        rows = np.flatnonzero(table.frame == frame)
-        size = np.array([snapshot.frames.width[frame], snapshot.frames.height[frame]])
-        items = []
-        for i in rows:
-            corner, side = table.xyxy[i, :2] / size, (table.xyxy[i, 2:] - table.xyxy[i, :2]) / size
-            score = float(table.score[i]) if hasattr(table, "score") else None
-            name = snapshot.labels[table.label[i]]
-            items.append(fo.Detection(label=name, bounding_box=[*corner, *side], confidence=score))
-        return fo.Detections(detections=items)
-
     return [
         fo.Sample(
             filepath=f"{i}.jpg",
-            truth=detections(snapshot.annotations, i),
-            predictions=detections(predictions, i),
+            truth=detections(fo, snapshot, snapshot.annotations, i),
+            predictions=detections(fo, snapshot, predictions, i),
         )
         for i in range(frames)
     ]
+
+
+def detections(fo: Any, snapshot: Snapshot, table: Any, frame: int) -> Any:
+    """One frame's rows as FiftyOne's detections, in their order."""
+    size = np.array([snapshot.frames.width[frame], snapshot.frames.height[frame]])
+    items = []
+    for i in np.flatnonzero(table.frame == frame):
+        corner, side = table.xyxy[i, :2] / size, (table.xyxy[i, 2:] - table.xyxy[i, :2]) / size
+        score = float(table.score[i]) if hasattr(table, "score") else None
+        name = snapshot.labels[table.label[i]]
+        items.append(fo.Detection(label=name, bounding_box=[*corner, *side], confidence=score))
+    return fo.Detections(detections=items)
 
 
 def main() -> None:

@@ -1,0 +1,146 @@
+"""Plants mistakes into clean labels, and judges findings by them.
+
+Written apart from ``audit.trust.planting``, from which the tool learns: a tool that is judged by the
+very code it learns from would only show that it knows that code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from audit.core.annotations import Annotations
+from audit.core.boxes import iou_matrix
+from audit.core.findings import Findings, FindingType
+from audit.core.table import BoolArray, FloatArray
+
+RATE = 0.05
+"""Boxes spoilt per type, as a share of all boxes."""
+SAME_PLACE_IOU = 0.5
+"""A proposed box is the dropped one from this overlap on."""
+TYPES = tuple(t for t in FindingType if t is not FindingType.INVALID_SHAPE)
+
+
+@dataclass
+class Spoilt:
+    """Labels with known mistakes. wrong: type and id of each shape spoilt. pairs: copied id → its copy's id."""
+
+    annotations: Annotations
+    dropped: Annotations
+    wrong: set[tuple[int, int]] = field(default_factory=set)
+    pairs: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def per_type(self) -> int:
+        """Mistakes planted of each type."""
+        return len(self.dropped)
+
+
+def spoil(clean: Annotations, frame_hw: np.ndarray, seed: int) -> Spoilt:
+    """Drop, shift to IoU 0.4 to 0.8, relabel, invent and double ``RATE`` of the boxes each; one mistake a box."""
+    rng, n = np.random.default_rng(seed), len(clean)
+    k = max(1, round(RATE * n))
+    order = rng.permutation(n)
+    drop, shift, rename, double = (order[i * k : (i + 1) * k] for i in range(4))
+    xyxy, label, classes = clean.xyxy.copy(), clean.label.copy(), np.unique(clean.label)
+    ids = np.arange(n) + 1
+    spoilt = Spoilt(clean, clean[np.sort(drop)])
+    for i in shift:
+        xyxy[i] = _shifted(clean.xyxy[i], frame_hw[clean.frame[i]], rng)
+        spoilt.wrong.add((FindingType.LOW_OVERLAP, int(ids[i])))
+    for i in rename:
+        label[i] = rng.choice(classes[classes != label[i]])
+        spoilt.wrong.add((FindingType.MISMATCHING_LABEL, int(ids[i])))
+    rows = [clean.replace(xyxy=xyxy, label=label, annotation_id=ids)[np.setdiff1d(np.arange(n), drop)]]
+    for extra in range(k):
+        rows.append(_invented(clean, frame_hw, n + 1 + extra, rng))
+        spoilt.wrong.add((FindingType.EXTRA_ANNOTATION, n + 1 + extra))
+    for copy, i in enumerate(double, start=n + 1 + k):
+        wh = xyxy[i, 2:] - xyxy[i, :2]
+        box = xyxy[i] + rng.normal(0, 0.03, 4) * np.tile(wh, 2)
+        rows.append(Annotations(xyxy=[box], frame=[clean.frame[i]], label=[label[i]], annotation_id=[copy]))
+        spoilt.wrong.add((FindingType.DUPLICATE_ANNOTATION, copy))
+        spoilt.pairs[int(ids[i])] = copy
+    together = Annotations.concat(rows)
+    spoilt.annotations = together[np.argsort(together.frame, kind="stable")]
+    return spoilt
+
+
+def _shifted(box: FloatArray, hw: np.ndarray, rng: np.random.Generator) -> FloatArray:
+    wh, limit = np.tile(box[2:] - box[:2], 2), np.tile(hw[::-1], 2)
+    for _ in range(500):
+        moved = np.clip(box + rng.normal(0, 0.15, 4) * wh, 0, limit)
+        if (moved[2:] > moved[:2] + 2).all() and 0.4 <= iou_matrix(moved[None], box[None])[0, 0] <= 0.8:
+            return np.asarray(moved)
+    return np.asarray(box + np.array([0, 0, 0.5, 0]) * wh)
+
+
+def _invented(clean: Annotations, frame_hw: np.ndarray, new_id: int, rng: np.random.Generator) -> Annotations:
+    frame, like = rng.integers(len(frame_hw)), rng.integers(len(clean))
+    room = frame_hw[frame][::-1]
+    wh = np.minimum(clean.xyxy[like, 2:] - clean.xyxy[like, :2], 0.8 * room)
+    there = clean.xyxy[clean.frame == frame]
+    for _ in range(50):
+        corner = rng.uniform(0, 1, 2) * (room - wh)
+        box = np.concatenate([corner, corner + wh])
+        if not len(there) or iou_matrix(box[None], there).max() < 0.3:
+            break
+    return Annotations(xyxy=[box], frame=[frame], label=[rng.choice(np.unique(clean.label))], annotation_id=[new_id])
+
+
+def judge(findings: Findings, spoilt: Spoilt) -> BoolArray:
+    """(n,) whether each finding, best first, is a planted mistake that none before it was.
+
+    By type and annotation id (either of a doubled pair), a missing label by label and overlap.
+    """
+    hits, used = np.zeros(len(findings), bool), set()
+    rows: Any = zip(
+        findings.type.tolist(),
+        findings.frame.tolist(),
+        findings.annotation_id.tolist(),
+        findings.suggested_label.tolist(),
+        findings.suggested_xyxy,
+        strict=True,
+    )
+    for i, (kind, frame, annotation, label, box) in enumerate(rows):
+        if kind == FindingType.MISSING_ANNOTATION:
+            truth = _dropped_at(spoilt.dropped, frame, label, box, used)
+        else:
+            same = spoilt.pairs.get(annotation, annotation) if kind == FindingType.DUPLICATE_ANNOTATION else annotation
+            truth = (kind, same) if (kind, same) in spoilt.wrong else None
+        if truth is not None and truth not in used:
+            hits[i] = True
+            used.add(truth)
+    return hits
+
+
+def _dropped_at(
+    dropped: Annotations, frame: int, label: int, box: FloatArray, used: set[Any]
+) -> tuple[int, int] | None:
+    for row in np.flatnonzero((dropped.frame == frame) & (dropped.label == label)).tolist():
+        truth = (int(FindingType.MISSING_ANNOTATION), row)
+        if truth not in used and iou_matrix(box[None], dropped.xyxy[[row]])[0, 0] >= SAME_PLACE_IOU:
+            return truth
+    return None
+
+
+def average_precision(hits: BoolArray, planted: int) -> float:
+    """Mean precision at the planted mistakes; those not found count 0."""
+    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+    return float((precision * hits).sum() / planted)
+
+
+def figures(findings: Findings, spoilt: Spoilt) -> dict[str, float]:
+    """Average precision over the common ranking, without duplicates, per type; precision in the top 50."""
+    hits, k = judge(findings, spoilt), spoilt.per_type
+    plain = findings.type != FindingType.DUPLICATE_ANNOTATION
+    by_type = {t.code.split("_")[0]: average_precision(hits[findings.type == t], k) for t in TYPES}
+    best_possible = min(50, 5 * k)
+    return {
+        "all": average_precision(hits, 5 * k),
+        "no dup.": average_precision(hits[plain], 4 * k),
+        **by_type,
+        "top 50": float(hits[:50].sum() / best_possible),
+    }

@@ -1,0 +1,164 @@
+"""(d) How many findings are real: known mistakes planted into labelled photographs, ours and others.
+
+Average precision over the common ranking and per type, precision in the first fifty (of those that can
+be real where fewer than 50 are planted), mean ± standard deviation over seeds. Sets whose even frames
+the weights were fitted on (see ``audit/trust/prior.py``) can be cut in two with --held-out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import time
+import warnings
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from audit.checks import calibration, find
+from audit.checks.evidence import Evidence, combine, gather
+from audit.checks.habits import Habits
+from audit.checks.traits import Candidates
+from audit.core.annotations import Predictions, Snapshot
+from audit.core.findings import Findings, FindingType
+from scripts.benchmarks.labelled import LabelledSet, detected, from_files
+from scripts.benchmarks.mistakes import figures, spoil
+from scripts.benchmarks.rivals import fiftyone, objectlab, simple_rule
+
+SHARED = Path(__file__).resolve().parents[2] / "../shared/data"
+CONFIDENT = 0.25
+"""Where most tools cut predictions off."""
+OBJECTLAB_SETTINGS = ((0.95, 0.5), (0.7, 0.5), (0.5, 0.5), (0.5, 0.1), (0.3, 0.1))
+Auditor = Callable[[Snapshot, Predictions], Findings]
+
+IDEAS = {
+    "habits of this data": ("precision", "never used", "recall", "surpris"),
+    "containment": ("inside", "covers", "covered", "part"),
+    "other names": ("another label", "clashing", "any support", "nothing seen", "rival", "other names"),
+    "size": ("size",),
+}
+"""Traits by words in their names, to be switched off together."""
+
+
+def ours(snapshot: Snapshot, predictions: Predictions, *, learn: bool = True) -> Findings:
+    """The whole of it, as ``cvat-audit run`` does."""
+    hw = np.column_stack([snapshot.frames.height, snapshot.frames.width])
+    judged = np.ones(len(snapshot.annotations), bool)
+    return find(combine([gather(snapshot.annotations, predictions, judged=judged, frame_hw=hw)]), snapshot, learn=learn)
+
+
+def confident_only(snapshot: Snapshot, predictions: Predictions) -> Findings:
+    """Ours, without the faint predictions."""
+    return ours(snapshot, predictions[predictions.score >= CONFIDENT])
+
+
+def without(words: Collection[str]) -> Auditor:
+    """Ours, with the traits whose names hold one of these words always 0."""
+
+    def audit(snapshot: Snapshot, predictions: Predictions) -> Findings:
+        with _switched_off(words):
+            return ours(snapshot, predictions)
+
+    return audit
+
+
+@contextlib.contextmanager
+def _switched_off(words: Collection[str]) -> Iterator[None]:
+    before = dict(calibration.CANDIDATES)
+
+    def blinded(kind: FindingType) -> Callable[[Evidence, Habits], Candidates]:
+        kept = np.array([not any(w in name for w in words) for name in calibration.TRAITS[kind]], np.float64)
+
+        def candidates(evidence: Evidence, habits: Habits) -> Candidates:
+            found = before[kind](evidence, habits)
+            return Candidates(found.rows, found.traits * kept)
+
+        return candidates
+
+    calibration.CANDIDATES.update({kind: blinded(kind) for kind in before})
+    try:
+        yield
+    finally:
+        calibration.CANDIDATES.update(before)
+
+
+def auditors(ablations: bool, with_fiftyone: bool) -> dict[str, Auditor]:
+    """All to be compared, by the name in the table."""
+
+    def lab(high: float, low: float) -> Auditor:
+        return lambda s, p: objectlab(s, p, high, low)
+
+    chosen: dict[str, Auditor] = {"cvat-audit": ours, "simple rule": simple_rule}
+    for high, low in OBJECTLAB_SETTINGS:
+        chosen[f"ObjectLab {high}/{low}"] = lab(high, low)
+    if with_fiftyone:
+        chosen["FiftyOne"] = fiftyone
+    if ablations:
+        chosen["– learning on the data"] = lambda s, p: ours(s, p, learn=False)
+        chosen[f"– predictions below {CONFIDENT}"] = confident_only
+        chosen |= {f"– {idea}": without(words) for idea, words in IDEAS.items()}
+    return chosen
+
+
+def measured(auditor: Auditor, data: LabelledSet, seeds: range) -> dict[str, np.ndarray]:
+    """Each figure of every seed, and the seconds an audit took."""
+    rows = []
+    for seed in seeds:
+        spoilt = spoil(data.snapshot.annotations, data.frame_hw, seed)
+        snapshot = Snapshot(data.name, data.snapshot.labels, data.snapshot.frames, spoilt.annotations)
+        start = time.perf_counter()
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # cleanlab divides by zero where a class has no box
+            findings = auditor(snapshot, data.predictions)
+        rows.append({**figures(findings, spoilt), "seconds": time.perf_counter() - start})
+    return {key: np.array([r[key] for r in rows]) for key in rows[0]}
+
+
+def table(data: LabelledSet, chosen: dict[str, Auditor], seeds: range) -> None:
+    """Print one set's figures."""
+    s = data.snapshot
+    print(f"\n{data.name}: {len(s.frames)} photos, {len(s.annotations)} labels, {len(data.predictions)} predictions")
+    head = None
+    for name, auditor in chosen.items():
+        found = measured(auditor, data, seeds)
+        if head is None:
+            head = list(found)
+            print(f"{'':26}" + "".join(f"{key:>12}" for key in head))
+        cells = [f"{v.mean():.2f} ± {v.std():.2f}" if k != "seconds" else f"{v.mean():.3f}" for k, v in found.items()]
+        print(f"{name:26}" + "".join(f"{c:>12}" for c in cells), flush=True)
+
+
+def main() -> None:
+    """Read the options, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--set", nargs=3, action="append", default=[], metavar=("NAME", "ANNOTATIONS", "RESULTS"))
+    parser.add_argument("--detect", nargs=2, action="append", default=[], metavar=("NAME", "ANNOTATIONS"),
+                        help="a COCO file beside its images, through both detectors")  # fmt: skip
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--held-out", action="store_true", help="only odd frames: those the weights were not fitted on")
+    parser.add_argument("--ablations", action="store_true", help="also with each idea switched off")
+    parser.add_argument("--fiftyone", action="store_true", help="also FiftyOne itself (slow)")
+    args = parser.parse_args()
+    sets = [from_files(name, Path(a), Path(r)) for name, a, r in args.set]
+    pictured = [(name, Path(a)) for name, a in args.detect]
+    coco = SHARED / "coco128-permissive" / "annotations.json"
+    if not sets and not pictured and coco.exists():
+        pictured = [("coco128-permissive", coco)]
+    sets += [detected(name, path, detector) for name, path in pictured for detector in ("yolo11n", "ssd")]
+    if not sets:
+        parser.error("no labelled photographs: name a COCO file with --detect NAME ANNOTATIONS, or give --set")
+    with contextlib.ExitStack() as stack:
+        if args.fiftyone:
+            from audit.adapters.fiftyone.database import database
+            from audit.cli.progress import TerminalProgress
+
+            stack.enter_context(database(TerminalProgress()))
+        for data in sets:
+            chosen = auditors(args.ablations, args.fiftyone)
+            table(data.part(1) if args.held_out else data, chosen, range(args.seeds))
+
+
+if __name__ == "__main__":
+    main()
