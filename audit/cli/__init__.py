@@ -10,8 +10,10 @@ import click
 
 from audit.cli.app import app
 from audit.cli.database import stop_database
+from audit.cli.decide import decide
 from audit.cli.doctor import doctor
 from audit.cli.findings import findings
+from audit.cli.push import pull_issues, push, undo
 from audit.cli.report import report
 from audit.cli.run import run
 from audit.errors import AuditError
@@ -33,6 +35,8 @@ def cli() -> None:
 
 
 for command in (run, findings, report, app, doctor, stop_database):
+    cli.add_command(command)
+for command in (decide, push, undo, pull_issues):
     cli.add_command(command)
 
 
