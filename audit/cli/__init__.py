@@ -13,8 +13,10 @@ from audit.cli.database import stop_database
 from audit.cli.decide import decide
 from audit.cli.doctor import doctor
 from audit.cli.findings import findings
+from audit.cli.functions import functions
 from audit.cli.push import pull_issues, push, undo
 from audit.cli.report import report
+from audit.cli.review import review, review_report
 from audit.cli.run import run
 from audit.errors import AuditError
 
@@ -34,9 +36,21 @@ def cli() -> None:
     """
 
 
-for command in (run, findings, report, app, doctor, stop_database):
-    cli.add_command(command)
-for command in (decide, push, undo, pull_issues):
+for command in (
+    run,
+    findings,
+    report,
+    app,
+    functions,
+    doctor,
+    stop_database,
+    review,
+    review_report,
+    decide,
+    push,
+    undo,
+    pull_issues,
+):
     cli.add_command(command)
 
 

@@ -59,7 +59,7 @@ class Card:
 def cards(run: RunFolder, chosen: Findings, progress: Progress) -> list[Card]:
     """A card for each finding, in their order. Every image is read once, one at a time."""
     rows = list(rows_of(run, chosen))
-    maker = _Maker(run, chosen)
+    maker = CardMaker(run, chosen)
     made: dict[int, Card] = {}
     frames = np.unique(chosen.frame)
     with progress.task("Crops", total=len(frames)) as advance:
@@ -94,7 +94,7 @@ def safe_link(link: str | None) -> str:
     return link if link and link.lower().startswith(("https://", "http://")) else ""
 
 
-class _Maker:
+class CardMaker:
     """Holds what the cards of one report have in common: shapes of the chosen findings only."""
 
     def __init__(self, run: RunFolder, chosen: Findings) -> None:
@@ -109,8 +109,8 @@ class _Maker:
     def card(self, i: int, row: Mapping[str, Any], pixels: NDArray[np.uint8] | None, problem: str) -> Card:
         f = self.chosen
         kind = FindingType(int(f.type[i]))
-        frame_wh = self._frame_wh(i, pixels)
-        view = view_of(np.vstack(list(self._boxes(i))), frame_wh)
+        frame_wh = self.frame_wh(i, pixels)
+        view = view_of(np.vstack(list(self.boxes(i))), frame_wh)
         label, suggested = (self.labels[c] if c >= 0 else "" for c in (int(f.label[i]), int(f.suggested_label[i])))
         return Card(
             rank=i + 1,
@@ -129,22 +129,25 @@ class _Maker:
             view=view,
             photo="" if pixels is None else data_uri(jpeg(pixels, view, self.max_bytes)),
             no_photo=problem,
-            paths=tuple(p for p in self._paths(i, view, frame_wh) if p is not None),
+            paths=tuple(p for p in self.outlines(i, view, frame_wh) if p is not None),
         )
 
-    def _frame_wh(self, i: int, pixels: NDArray[np.uint8] | None) -> tuple[int, int]:
+    def frame_wh(self, i: int, pixels: NDArray[np.uint8] | None) -> tuple[int, int]:
+        """Width and height of a finding's frame: the picture's, else as the source states it."""
         if pixels is not None:
             return pixels.shape[1], pixels.shape[0]
         frame = int(self.chosen.frame[i])
         return int(self.frames.width[frame]), int(self.frames.height[frame])
 
-    def _boxes(self, i: int) -> Iterator[np.ndarray]:
+    def boxes(self, i: int) -> Iterator[np.ndarray]:
+        """What must be seen of a finding: its boxes, (4,) xyxy pixels, NaN for none."""
         yield self.chosen.xyxy[i]
         yield self.chosen.suggested_xyxy[i]
         if self.related_row[i] >= 0:
             yield self.related.xyxy[self.related_row[i]]
 
-    def _paths(self, i: int, view: View, frame_wh: tuple[int, int]) -> Iterator[Path | None]:
+    def outlines(self, i: int, view: View, frame_wh: tuple[int, int]) -> Iterator[Path | None]:
+        """A finding's shapes over this view, in the view's pixels; None for one without a place."""
         existing, related, predicted = self.existing_row[i], self.related_row[i], self.predicted_row[i]
         if existing >= 0:
             yield annotation_path("existing", self.existing, existing, view, frame_wh)

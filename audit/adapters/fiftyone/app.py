@@ -28,6 +28,7 @@ from audit.errors import ServiceError, UsageError
 from audit.ports import Progress
 
 HOST = "127.0.0.1"
+APP_PROCESS = "audit.adapters.fiftyone.app_process"
 FIRST_PORT = 5151
 """FiftyOne's own default; the first free one of ``PORTS_TRIED`` from there on is taken."""
 PORTS_TRIED = 50
@@ -42,8 +43,15 @@ def serve_app(dataset_name: str, *, port: int | None = None, open_browser: bool 
     port: None takes the first free one from 5151 on. The address is told through ``progress``.
     Raises UsageError if the port is taken or there is no such dataset, ServiceError if the App fails.
     """
-    with app_server(dataset_name, port=port) as (url, process), _termination_as_interrupt():
-        progress.note(f"FiftyOne App: {url} (this machine only; end with Ctrl-C)")
+    with app_server(dataset_name, port=port) as (url, process):
+        told = f"FiftyOne App: {url} (this machine only; end with Ctrl-C)"
+        wait(url, process, told, open_browser=open_browser, progress=progress)
+
+
+def wait(url: str, process: subprocess.Popen[bytes], told: str, *, open_browser: bool, progress: Progress) -> None:
+    """Tell the line, open the browser and return when the user ends it. ServiceError if the server ends by itself."""
+    with _termination_as_interrupt():
+        progress.note(told)
         try:
             if open_browser:
                 webbrowser.open(url)
@@ -55,25 +63,30 @@ def serve_app(dataset_name: str, *, port: int | None = None, open_browser: bool 
 
 
 @contextmanager
-def app_server(dataset_name: str, *, port: int | None = None) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A running App; gives the address of the dataset in it and the server's process. Stopped afterwards."""
+def app_server(
+    dataset_name: str, *, port: int | None = None, module: str = APP_PROCESS
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A running App; gives the address of the dataset in it and the server's process. Stopped afterwards.
+
+    module: what is run as the server, with the port as its argument.
+    """
     require_fiftyone()
     if URI not in os.environ:
         raise RuntimeError("the App must run inside audit.adapters.fiftyone.database.database()")
     _require_dataset(dataset_name)
     place = f"datasets/{quote(dataset_name, safe='')}{_first_view(dataset_name)}"
-    chosen, process = _started(port)
+    chosen, process = _started(port, module)
     try:
         yield f"http://{HOST}:{chosen}/{place}", process
     finally:
         _stop(process)
 
 
-def _started(wanted: int | None) -> tuple[int, subprocess.Popen[bytes]]:
+def _started(wanted: int | None, module: str) -> tuple[int, subprocess.Popen[bytes]]:
     """A server that is up, and its port. If another program is quicker to take a port of our choice, try the next."""
     for tries_left in reversed(range(START_TRIES)):
         port = _port(wanted)
-        process = _launched(port)
+        process = _launched(port, module)
         try:
             _wait_until_up(port, process)
         except BaseException as error:
@@ -85,10 +98,10 @@ def _started(wanted: int | None) -> tuple[int, subprocess.Popen[bytes]]:
     raise AssertionError("the last try returns or raises")
 
 
-def _launched(port: int) -> subprocess.Popen[bytes]:
+def _launched(port: int, module: str) -> subprocess.Popen[bytes]:
     with _log(port).open("wb") as log:
         return subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "audit.adapters.fiftyone.app_process", str(port)],
+            [sys.executable, "-m", module, str(port)],
             stdin=subprocess.PIPE,  # its end tells the server that we are gone, however we went
             stdout=log,
             stderr=subprocess.STDOUT,

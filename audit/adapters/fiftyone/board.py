@@ -42,6 +42,7 @@ def import_run(run: RunFolder, *, name: str | None = None, progress: Progress, m
     source = Source(run, snapshot, findings, min_score, read_decisions(run.path / "decisions.jsonl", progress))
     problems, written = write(dataset, source, progress)
     remove_others(dataset, written)
+    _recount(dataset)
     kinds, numbers = np.unique(findings.type, return_counts=True)
     counts = dict(zip(kinds.tolist(), numbers.tolist(), strict=True))
     _describe(dataset, source, counts, problems)
@@ -99,6 +100,13 @@ def _dataset(name: str, run: RunFolder) -> Any:
     appearance.declare_fields(dataset)
     appearance.arrange(dataset)
     return dataset
+
+
+def _recount(dataset: Any) -> None:
+    """Put MongoDB's quick count right: after a kill it can be 0, and the App then shows an empty dataset."""
+    samples = dataset._sample_collection
+    if samples.estimated_document_count() != samples.count_documents({}):
+        samples.database.command("validate", samples.name)
 
 
 def _describe(dataset: Any, source: Source, counts: dict[int, int], problems: list[Problem]) -> None:

@@ -1,0 +1,93 @@
+"""What a reviewer is asked about a finding: one question in plain words, and what "yes" and "no" then mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from audit.core.decisions import Verdict
+from audit.core.findings import FindingType
+
+
+class Answer(str, Enum):
+    """What a reviewer can say. other: "neither; it is this label instead"."""
+
+    YES = "yes"
+    NO = "no"
+    UNSURE = "unsure"
+    OTHER = "other"
+
+
+KEYS = {Answer.YES: ("y", "ArrowRight"), Answer.NO: ("n", "ArrowLeft"), Answer.UNSURE: ("u", "ArrowDown")}
+"""Keys that answer at once, as browsers name them."""
+
+OTHER_KEY = "l"
+UNDO_KEYS = ("z", "ArrowUp")
+
+NAME_SHOWN = 60
+"""Longest name of a label in a question, in characters: a longer one would push the question itself away."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """text: the question. yes, no: what the two buttons say. accepts: the answer that accepts the finding.
+
+    can_relabel: whether another label than the suggested one can be given.
+    """
+
+    text: str
+    yes: str
+    no: str
+    accepts: Answer = Answer.YES
+    can_relabel: bool = False
+
+
+def question(finding_type: int, label: str, suggested: str, score: float) -> Question:
+    """The question about a finding of this type. label, suggested: names, "" for none. score: in [0, 1].
+
+    "Yes" always affirms the question as it stands, so for an extra label it is "no" that accepts the finding.
+    """
+    kind = FindingType(finding_type)
+    label, suggested = _shown(label), _shown(suggested)
+    sure = f"({100 * score:.1f} %)"
+    if kind is FindingType.MISSING_ANNOTATION:
+        text = f"Is there {_article(suggested)} {suggested} here? {sure}"
+        return Question(text, "Yes, add it", "No, nothing to add", can_relabel=True)
+    if kind is FindingType.MISMATCHING_LABEL:
+        return Question(f"{label} or {suggested}? {sure}", f"It is {suggested}", f"It is {label}", can_relabel=True)
+    if kind is FindingType.LOW_OVERLAP:
+        return Question(f"Which outline fits {label} better? {sure}", "The dashed blue one", "The orange one")
+    if kind is FindingType.EXTRA_ANNOTATION:
+        text = f"Is there anything here at all? It is labelled {label}. {sure}"
+        return Question(text, "Yes, keep the label", "No, remove it", accepts=Answer.NO, can_relabel=True)
+    if kind is FindingType.DUPLICATE_ANNOTATION:
+        return Question(f"Is this the same {label}, labelled twice? {sure}", "Yes, remove one", "No, keep both")
+    return Question(f"Is this shape of {label} broken? {sure}", "Yes, it is broken", "No, it is fine")
+
+
+def verdict(asked: Question, answer: Answer) -> Verdict:
+    """What an answer to this question says about the finding."""
+    if answer is Answer.UNSURE:
+        return Verdict.UNSURE
+    if answer is Answer.OTHER:
+        return Verdict.ACCEPT
+    return Verdict.ACCEPT if answer is asked.accepts else Verdict.REJECT
+
+
+def answer_of(asked: Question, said: Verdict) -> Answer:
+    """The answer that gives this verdict; the inverse of ``verdict`` for yes, no and unsure."""
+    if said is Verdict.ACCEPT:
+        return asked.accepts
+    if said is Verdict.REJECT:
+        return Answer.NO if asked.accepts is Answer.YES else Answer.YES
+    return Answer.UNSURE
+
+
+def _article(noun: str) -> str:
+    return "an" if noun.lstrip("\u2068")[:1].lower() in tuple("aeio") else "a"
+
+
+def _shown(name: str) -> str:
+    """A name cut to ``NAME_SHOWN`` that cannot turn the reading direction around it (Unicode's isolates, UAX #9)."""
+    cut = name if len(name) <= NAME_SHOWN else f"{name[:NAME_SHOWN]}…"
+    return cut if name.isascii() else f"\u2068{cut}\u2069"

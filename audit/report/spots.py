@@ -1,0 +1,86 @@
+"""One finding at a time as a picture for review: the zoomed photo with context, and the shapes on it."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from audit.core.findings import Findings
+from audit.report.crops import View, view_of
+from audit.report.gallery import CardMaker, read_pixels
+from audit.report.outlines import Path
+from audit.runs import RunFolder
+
+LONG_SIDE_PX = 1200
+"""Larger crops are made smaller; smaller ones stay as they are, for the browser to enlarge."""
+
+QUALITY = 86
+KEPT = 96
+"""Spots in memory: about 150 kB each."""
+
+
+@dataclass(frozen=True)
+class Spot:
+    """photo: JPEG of the view, empty where there is none; problem then says why. paths: in the view's pixels."""
+
+    view: View
+    photo: bytes
+    problem: str
+    paths: tuple[Path, ...]
+
+
+class Spots:
+    """Makes spots ahead of need, in one background thread, and keeps the last ``KEPT``. Thread-safe."""
+
+    def __init__(self, run: RunFolder, findings: Findings) -> None:
+        self._maker = CardMaker(run, findings)
+        self._findings = findings
+        self._made: OrderedDict[int, Future[Spot]] = OrderedDict()
+        self._lock = threading.Lock()
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="spots")
+
+    def prepare(self, rows: Iterable[int]) -> None:
+        """Begin to make these, in this order, without waiting."""
+        for row in rows:
+            self._future(row)
+
+    def spot(self, row: int) -> Spot:
+        """The spot of a row of the findings."""
+        return self._future(row).result()
+
+    def close(self) -> None:
+        """Give up what is not made yet."""
+        self._worker.shutdown(wait=False, cancel_futures=True)
+
+    def _future(self, row: int) -> Future[Spot]:
+        with self._lock:
+            if row not in self._made:
+                self._made[row] = self._worker.submit(self._make, row)
+                while len(self._made) > KEPT:
+                    self._made.popitem(last=False)
+            self._made.move_to_end(row)
+            return self._made[row]
+
+    def _make(self, row: int) -> Spot:
+        maker = self._maker
+        pixels, problem = read_pixels(maker.frames, int(self._findings.frame[row]))
+        frame_wh = maker.frame_wh(row, pixels)
+        view = view_of(np.vstack(list(maker.boxes(row))), frame_wh)
+        paths = tuple(p for p in maker.outlines(row, view, frame_wh) if p is not None)
+        return Spot(view, b"" if pixels is None else _jpeg(pixels, view), problem, paths)
+
+
+def _jpeg(pixels: NDArray[np.uint8], view: View) -> bytes:
+    crop = Image.fromarray(pixels[view.y : view.y + view.height, view.x : view.x + view.width])
+    crop.thumbnail((LONG_SIDE_PX, LONG_SIDE_PX), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    stream = io.BytesIO()
+    crop.save(stream, "JPEG", quality=QUALITY)
+    return stream.getvalue()

@@ -1,0 +1,45 @@
+"""The question about a finding, in plain words, and what its answers mean."""
+
+from __future__ import annotations
+
+import pytest
+
+from audit.core.decisions import Verdict
+from audit.core.findings import FindingType
+from audit.core.questions import Answer, answer_of, question, verdict
+
+WORDS = {
+    FindingType.MISSING_ANNOTATION: "Is there a Pedestrian here? (99.9 %)",
+    FindingType.LOW_OVERLAP: "Which outline fits Car better? (99.9 %)",
+    FindingType.MISMATCHING_LABEL: "Car or Pedestrian? (99.9 %)",
+    FindingType.EXTRA_ANNOTATION: "Is there anything here at all? It is labelled Car. (99.9 %)",
+    FindingType.DUPLICATE_ANNOTATION: "Is this the same Car, labelled twice? (99.9 %)",
+    FindingType.INVALID_SHAPE: "Is this shape of Car broken? (99.9 %)",
+}
+
+
+@pytest.mark.parametrize("kind", FindingType)
+def test_every_type_asks_in_plain_words(kind: FindingType) -> None:
+    assert question(kind, "Car", "Pedestrian", 0.999).text == WORDS[kind]
+
+
+@pytest.mark.parametrize("kind", FindingType)
+def test_the_answers_and_verdicts_of_a_question_belong_together(kind: FindingType) -> None:
+    asked = question(kind, "Car", "Pedestrian", 0.5)
+    assert {verdict(asked, a) for a in (Answer.YES, Answer.NO)} == {Verdict.ACCEPT, Verdict.REJECT}
+    assert all(answer_of(asked, verdict(asked, a)) is a for a in (Answer.YES, Answer.NO, Answer.UNSURE))
+    assert verdict(asked, Answer.OTHER) is Verdict.ACCEPT
+
+
+def test_yes_there_is_something_keeps_the_label_that_was_called_extra() -> None:
+    asked = question(FindingType.EXTRA_ANNOTATION, "Car", "", 0.5)
+    assert (asked.yes, verdict(asked, Answer.YES)) == ("Yes, keep the label", Verdict.REJECT)
+    assert (asked.no, verdict(asked, Answer.NO)) == ("No, remove it", Verdict.ACCEPT)
+
+
+def test_a_name_neither_hides_the_question_nor_turns_it_around() -> None:
+    long = question(FindingType.MISMATCHING_LABEL, "x" * 10_000, "Car", 0.5).text
+    assert "or Car? (50.0 %)" in long
+    turned = question(FindingType.MISMATCHING_LABEL, "\u202eרכב", "אדם", 0.5)
+    assert turned.text == "\u2068\u202eרכב\u2069 or \u2068אדם\u2069? (50.0 %)"
+    assert question(FindingType.MISSING_ANNOTATION, "", "animal", 0.5).text.startswith("Is there an animal here?")
