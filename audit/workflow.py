@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from audit.checks import ALL_TYPES, find, with_reasons
+from audit.checks import ALL_TYPES, Witnesses, find, with_reasons, witnesses
 from audit.checks.evidence import FLOOR, Evidence, combine, gather
 from audit.core.annotations import Annotations, ShapeType, Snapshot, comparable
 from audit.core.findings import Findings, FindingType
@@ -83,8 +83,8 @@ def audit(
         for predictor in predictors:
             predictor.close()
     with timings.stage("find"):
-        findings, n_predictions = _find(snapshot, knows, audited, file, settings, progress)
-        _write_findings(out / "findings.parquet", findings, snapshot)
+        findings, seen, n_predictions = _find(snapshot, knows, audited, file, settings, progress)
+        _write_findings(out / "findings.parquet", findings, seen, snapshot)
     for name, table in (("frames", snapshot.frames), ("annotations", snapshot.annotations)):
         write_table(out / f"{name}.parquet", table, snapshot.labels)
     manifest = _manifest(snapshot, auditors, settings, timings)
@@ -163,7 +163,7 @@ def _find(
     file: Path,
     settings: Settings,
     progress: Progress,
-) -> tuple[Findings, int]:
+) -> tuple[Findings, Witnesses, int]:
     judged = _judged(snapshot.annotations, knows, audited)
     frame_hw = _frame_hw(snapshot)
     parts: list[Evidence] = []
@@ -188,15 +188,17 @@ def _find(
             advance(min(stop, len(snapshot.frames)) - start)
     evidence = combine(parts)
     parts.clear()
-    return find(evidence, snapshot, types=settings.types, floor=settings.floor), n_predictions
+    findings = find(evidence, snapshot, types=settings.types, floor=settings.floor)
+    return findings, witnesses(findings, evidence), n_predictions
 
 
-def _write_findings(file: Path, findings: Findings, snapshot: Snapshot) -> None:
+def _write_findings(file: Path, findings: Findings, seen: Witnesses, snapshot: Snapshot) -> None:
     """With their reasons, which are worded piece by piece: sentences are the largest thing about a finding."""
     frame_hw = _frame_hw(snapshot)
     with table_writer(file, Findings, snapshot.labels) as write:
         for start in range(0, len(findings), FINDINGS_AT_ONCE):
-            write(with_reasons(findings[start : start + FINDINGS_AT_ONCE], snapshot, frame_hw))
+            piece = slice(start, start + FINDINGS_AT_ONCE)
+            write(with_reasons(findings[piece], snapshot, frame_hw, seen[piece]))
 
 
 def _frame_hw(snapshot: Snapshot) -> IntArray:

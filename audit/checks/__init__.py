@@ -15,7 +15,7 @@ from audit.checks.invalid import invalid_shape
 from audit.checks.low_overlap import low_overlap
 from audit.checks.mismatching_label import mismatching_label
 from audit.checks.missing import missing_annotation
-from audit.checks.reasons import with_reasons
+from audit.checks.reasons import Witnesses, with_reasons, witnesses
 from audit.core.annotations import Snapshot
 from audit.core.findings import Findings, FindingType, ranking, with_ids
 from audit.core.table import BoolArray, FloatArray, IntArray
@@ -80,4 +80,4 @@ def _one_per_cause(findings: Findings, wanted: BoolArray, n_annotations: int) ->
     return keep
 
 
-__all__ = ["ALL_TYPES", "find", "with_reasons"]
+__all__ = ["ALL_TYPES", "Witnesses", "find", "with_reasons", "witnesses"]

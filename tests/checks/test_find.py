@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit.checks import ALL_TYPES, find, with_reasons
+from audit.checks import ALL_TYPES, find, with_reasons, witnesses
 from audit.checks.evidence import combine, gather
 from audit.core.annotations import Annotations, Frames, Predictions, ShapeType, Snapshot
 from audit.core.findings import Findings, FindingType, caption
@@ -43,7 +43,8 @@ def situation(
     snapshot = Snapshot("x", LABELS, frames, a)
     hw = np.array([[600, 600]])
     evidence = gather(a, p, judged=np.ones(len(a), bool), frame_hw=hw)
-    return with_reasons(find(combine([evidence]), snapshot, types=types), snapshot, hw)
+    findings = find(combine([evidence]), snapshot, types=types)
+    return with_reasons(findings, snapshot, hw, witnesses(findings, evidence))
 
 
 def strong(findings: Findings, least: float = 0.3) -> list[tuple[FindingType, int]]:
@@ -103,6 +104,26 @@ def test_extra() -> None:
     found = situation([(BOX, 0), ([400, 400, 500, 500], 0)], [(BOX, 0, 0.9)])
     assert strong(found) == [(T.EXTRA_ANNOTATION, 2)]
     assert found.reason[0] == "No person is predicted here, not even above 1 %."
+
+
+def test_an_extra_label_says_what_else_is_there() -> None:
+    inside = [([110.0 + 60 * i, 110, 150 + 60 * i, 200], 2, 0.6) for i in range(3)]
+    found = situation([(BOX, 0)], inside, types=(T.EXTRA_ANNOTATION,))
+    assert (
+        found.reason[0]
+        == "No person is predicted here, not even above 1 %. Inside it, 3 objects are predicted as truck."
+    )
+
+
+def test_an_extra_label_says_how_faint_its_own_name_is() -> None:
+    found = situation([(BOX, 0)], [([100, 100, 300, 200], 0, 0.04)], types=(T.EXTRA_ANNOTATION,))
+    assert found.reason[0] == "No person is predicted here above 4 %, overlapping by 50 % (IoU) at best."
+
+
+def test_a_wrong_label_says_what_speaks_for_its_own_name() -> None:
+    none, some = situation([(BOX, 1)], [(BOX, 2, 0.9)]), situation([(BOX, 1)], [(BOX, 2, 0.9), (BOX, 1, 0.07)])
+    assert none.reason[0] == "A truck is predicted here at 90 %, no car, not even above 1 %."
+    assert some.reason[0] == "A truck is predicted here at 90 %, car at no more than 7 %."
 
 
 def test_a_faint_prediction_speaks_against_extra() -> None:
