@@ -131,12 +131,14 @@ def open_model(  # noqa: PLR0913  # all but the first are options with a default
     max_detections: int = 300,
     runtime: RuntimeChoice = "auto",
     batch_size: int = 32,
+    threads: int | None = None,
 ) -> Detector:
     """Load a YOLO detection or segmentation model (``.pt`` or ``.onnx``).
 
     device: "cpu", "cuda", "cuda:1", "mps"; None picks a GPU if torch sees one. image_size: longer side in
     pixels the network sees, a multiple of 32. confidence, iou, max_detections: see ``Thresholds``.
     runtime: "auto" runs on a CPU with onnxruntime (a ``.pt`` is exported once), on a GPU with torch.
+    threads: that onnxruntime gives one frame; None shares the cores among frames that run at once.
     Raises UsageError for what is not such a model or an extra that is not installed.
     """
     _check_settings(image_size, confidence, iou, max_detections)
@@ -147,9 +149,9 @@ def open_model(  # noqa: PLR0913  # all but the first are options with a default
     thresholds = Thresholds(confidence, iou, max_detections)
     notes: tuple[str, ...] = ()
     if suffix == ".onnx":
-        loaded: Runtime = _open_onnx(weights, device, runtime)
+        loaded: Runtime = _open_onnx(weights, device, runtime, threads or _threads())
     else:
-        loaded, notes = _open_pt(weights, sha256, device, runtime, image_size)
+        loaded, notes = _open_pt(weights, sha256, device, runtime, image_size, threads or _threads())
     model = Detector(
         loaded,
         name=weights.name,
@@ -162,18 +164,18 @@ def open_model(  # noqa: PLR0913  # all but the first are options with a default
     return model
 
 
-def _open_onnx(weights: Path, device: str | None, runtime: RuntimeChoice) -> Runtime:
+def _open_onnx(weights: Path, device: str | None, runtime: RuntimeChoice, threads: int) -> Runtime:
     if runtime == "torch":
         raise UsageError(f"{weights} is an ONNX model; torch runs .pt weights only.")
     if device not in (None, "cpu"):
         raise UsageError(
             f"{weights}: ONNX models run on the CPU here, not on '{device}'; give the .pt weights instead."
         )
-    return OnnxRuntime(weights, _threads())
+    return OnnxRuntime(weights, threads)
 
 
 def _open_pt(
-    weights: Path, sha256: str, device: str | None, runtime: RuntimeChoice, image_size: int
+    weights: Path, sha256: str, device: str | None, runtime: RuntimeChoice, image_size: int, threads: int
 ) -> tuple[Runtime, tuple[str, ...]]:
     chosen = device or ("cpu" if runtime == "onnx" else default_device())
     if runtime == "onnx" and chosen != "cpu":
@@ -186,7 +188,7 @@ def _open_pt(
     if not on_cpu:
         return TorchRuntime(weights, chosen), ()
     try:
-        return OnnxRuntime(exported(weights, sha256, image_size), _threads()), ()
+        return OnnxRuntime(exported(weights, sha256, image_size), threads), ()
     except ExportError as error:
         if runtime == "onnx":
             raise UsageError(f"{weights} cannot be run with onnxruntime: {error}") from None

