@@ -32,6 +32,8 @@ COST_FRAMES = 500
 """Frames that evidence is gathered of again, all repetitions together: bounds the cost."""
 MOST_REPEATS = 8
 """More copies of a small task tell little that is new."""
+FEWEST = 5
+"""With fewer labels there is nothing to learn from."""
 STRENGTH = 2.0
 """One over the variance of a weight about its prior: a standard deviation of a half."""
 
@@ -66,8 +68,11 @@ def learnt(evidence: Evidence, n_labels: int, habits: Habits, prior: Weights) ->
     therefore counts less as an example of a sound label: by the square of the chance that it is one (the
     chance alone left scores too low where a few labels held many mistakes).
     """
-    whole = evidence.sample.step > 1
-    parts = list(examples(evidence.sample, evidence.frame_hw, n_labels, habits if whole else None))
+    sample = evidence.sample
+    frames = len(np.unique(sample.annotations.frame))
+    copies = min(MOST_REPEATS, max(1, COST_FRAMES // max(frames, 1)))
+    usual = habits if sample.step > 1 else None
+    parts = list(examples(sample, evidence.frame_hw, n_labels, usual, copies))
     return {kind: _learnt([p[kind] for p in parts], before) for kind, before in prior.items()} if parts else prior
 
 
@@ -79,7 +84,9 @@ def _learnt(parts: Sequence[tuple[FloatArray, FloatArray]], prior: FloatArray) -
     return fitted(traits, truth, importance, prior, np.full(len(prior), STRENGTH))
 
 
-def examples(sample: Sample, frame_hw: IntArray, n_labels: int, habits: Habits | None) -> Iterator[Examples]:
+def examples(
+    sample: Sample, frame_hw: IntArray, n_labels: int, habits: Habits | None, copies: int = MOST_REPEATS
+) -> Iterator[Examples]:
     """Traits and truth of every candidate in some copies of the sample with mistakes planted.
 
     habits: those of the whole, or None to take them from each copy (right when the sample is the whole).
@@ -87,10 +94,9 @@ def examples(sample: Sample, frame_hw: IntArray, n_labels: int, habits: Habits |
     order = np.lexsort([sample.annotations.annotation_id, sample.annotations.frame])  # not that of the file
     a = sample.annotations[order]
     usable = sample.judged[order] & comparable(a) & (area(a.xyxy) > 0)
-    if usable.sum() < 5:
+    if usable.sum() < FEWEST:
         return
-    frames = len(np.unique(a.frame))
-    for seed in range(min(MOST_REPEATS, max(1, COST_FRAMES // max(frames, 1)))):
+    for seed in range(copies):
         planted = plant(a[usable], frame_hw, seed, RATE)
         yield _examples(planted, a[~usable], sample.predictions, frame_hw, n_labels, habits)
 

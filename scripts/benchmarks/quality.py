@@ -1,8 +1,9 @@
 """(d) How many findings are real: known mistakes planted into labelled photographs, ours and others.
 
 Average precision over the common ranking and per type, precision in the first fifty (of those that can
-be real where fewer than 50 are planted), mean ± standard deviation over seeds. Sets whose even frames
-the weights were fitted on (see ``audit/trust/prior.py``) can be cut in two with --held-out.
+be real where fewer than 50 are planted), mean ± standard deviation over seeds. The weights to start from
+(``audit/trust/prior.py``) were fitted on some sets; --cross-fit fits them anew on every second frame of
+the sets given and judges the other frames with them, so that no frame is judged by what it taught.
 """
 
 from __future__ import annotations
@@ -13,16 +14,20 @@ import io
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from audit.checks import calibration, find
+from audit.checks.calibration import Weights
 from audit.checks.evidence import Evidence, combine, gather
 from audit.checks.habits import Habits
 from audit.checks.traits import Candidates
 from audit.core.annotations import Predictions, Snapshot
 from audit.core.findings import Findings, FindingType
+from audit.trust.prior import PRIOR
+from scripts.benchmarks.fit import fit
 from scripts.benchmarks.labelled import LabelledSet, detected, from_files
 from scripts.benchmarks.mistakes import figures, spoil
 from scripts.benchmarks.rivals import fiftyone, objectlab, simple_rule
@@ -42,11 +47,16 @@ IDEAS = {
 """Traits by words in their names, to be switched off together."""
 
 
-def ours(snapshot: Snapshot, predictions: Predictions, *, learn: bool = True) -> Findings:
+def ours(snapshot: Snapshot, predictions: Predictions, *, learn: bool = True, prior: Weights = PRIOR) -> Findings:
     """The whole of it, as ``cvat-audit run`` does."""
     hw = np.column_stack([snapshot.frames.height, snapshot.frames.width])
     judged = np.ones(len(snapshot.annotations), bool)
-    return find(combine([gather(snapshot.annotations, predictions, judged=judged, frame_hw=hw)]), snapshot, learn=learn)
+    return find(
+        combine([gather(snapshot.annotations, predictions, judged=judged, frame_hw=hw)]),
+        snapshot,
+        learn=learn,
+        prior=prior,
+    )
 
 
 def confident_only(snapshot: Snapshot, predictions: Predictions) -> Findings:
@@ -137,7 +147,7 @@ def main() -> None:
     parser.add_argument("--detect", nargs=2, action="append", default=[], metavar=("NAME", "ANNOTATIONS"),
                         help="a COCO file beside its images, through both detectors")  # fmt: skip
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--held-out", action="store_true", help="only odd frames: those the weights were not fitted on")
+    parser.add_argument("--cross-fit", action="store_true", help="ours only, each half by weights from the other")
     parser.add_argument("--ablations", action="store_true", help="also with each idea switched off")
     parser.add_argument("--fiftyone", action="store_true", help="also FiftyOne itself (slow)")
     args = parser.parse_args()
@@ -155,9 +165,12 @@ def main() -> None:
             from audit.cli.progress import TerminalProgress
 
             stack.enter_context(database(TerminalProgress()))
-        for data in sets:
-            chosen = auditors(args.ablations, args.fiftyone)
-            table(data.part(1) if args.held_out else data, chosen, range(args.seeds))
+        for half in (0, 1) if args.cross_fit else ():
+            prior = fit(data.part(1 - half) for data in sets)
+            for data in sets:
+                table(data.part(half), {"cvat-audit": partial(ours, prior=prior)}, range(args.seeds))
+        for data in () if args.cross_fit else sets:
+            table(data, auditors(args.ablations, args.fiftyone), range(args.seeds))
 
 
 if __name__ == "__main__":
