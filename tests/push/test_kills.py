@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from audit import journal as journals
-from audit.errors import ServiceError
+from audit.errors import ServiceError, UsageError
+from audit.push_engine import settled
 from audit.pushing import FIXES, ISSUES
 from tests.contract.place import Connection, Place, make_place
 from tests.doubles.cvat import ADMIN_TOKEN, FakeCvat
@@ -287,3 +288,27 @@ def test_a_full_disk_sends_nothing(place: Place, tmp_path: Path, monkeypatch: py
     assert isinstance(report.failure, ServiceError)
     assert "nothing more is sent" in str(report.failure)
     assert audited.stored() == before
+
+
+def test_a_shape_that_was_there_before_is_not_taken_for_the_one_we_sent(place: Place, tmp_path: Path) -> None:
+    audited = audit(place, tmp_path / "run", [box(place)])
+    (old,) = ids(audited)
+    sent = {k: v for k, v in audited.stored()[old].items() if k != "id"}
+    item = journals.Item(("f",), None, None, sent)
+    with audited.writer() as target:
+        stored = target.shapes(audited.job_ids[0])
+        later = journals.Request(0, audited.job_ids[0], "shapes", "create", False, (item, item), above=old)
+        earlier = journals.Request(0, audited.job_ids[0], "shapes", "create", False, (item, item), above=old - 1)
+        assert [r.outcome for r in settled(target, later, stored)] == [journals.NOT_DONE] * 2
+        found = settled(target, earlier, stored)
+    assert [(r.outcome, r.id) for r in found] == [(journals.DONE, old), (journals.NOT_DONE, None)]
+
+
+def test_a_damaged_journal_is_not_guessed_at(place: Place, tmp_path: Path) -> None:
+    audited = three_boxes(place, tmp_path)
+    audited.push()
+    path = audited.path / journals.FILE
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text('{"event": "begin"}\n' + "".join(lines[1:]))
+    with pytest.raises(UsageError, match="line 1 is damaged"):
+        audited.push()
