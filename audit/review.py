@@ -129,8 +129,8 @@ class Review:
             if not self._history:
                 return None
             finding = self._history[-1]
+            self._leases.take(lambda _held: [finding])  # first: once it is undone, others may take it
             self._write(finding, Verdict.UNDONE, 0.0, "")
-            self._leases.take(lambda _held: [finding])
             self._held.insert(0, finding)
             return finding
 

@@ -18,12 +18,6 @@ class Answer(str, Enum):
     OTHER = "other"
 
 
-KEYS = {Answer.YES: ("y", "ArrowRight"), Answer.NO: ("n", "ArrowLeft"), Answer.UNSURE: ("u", "ArrowDown")}
-"""Keys that answer at once, as browsers name them."""
-
-OTHER_KEY = "l"
-UNDO_KEYS = ("z", "ArrowUp")
-
 NAME_SHOWN = 60
 """Longest name of a label in a question, in characters: a longer one would push the question itself away."""
 
@@ -72,15 +66,6 @@ def verdict(asked: Question, answer: Answer) -> Verdict:
     if answer is Answer.OTHER:
         return Verdict.ACCEPT
     return Verdict.ACCEPT if answer is asked.accepts else Verdict.REJECT
-
-
-def answer_of(asked: Question, said: Verdict) -> Answer:
-    """The answer that gives this verdict; the inverse of ``verdict`` for yes, no and unsure."""
-    if said is Verdict.ACCEPT:
-        return asked.accepts
-    if said is Verdict.REJECT:
-        return Answer.NO if asked.accepts is Answer.YES else Answer.YES
-    return Answer.UNSURE
 
 
 def _article(noun: str) -> str:

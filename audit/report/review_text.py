@@ -46,7 +46,7 @@ def write_review_text(told: ReviewSummary, stream: IO[str]) -> None:
     """Sections with a table each; what is not known is left out or said to be so."""
     lines = [f"{told.decided:,} of {told.findings:,} findings are decided."]
     if told.elsewhere:
-        lines.append(f"{told.elsewhere:,} more decisions are about findings that this audit no longer has.")
+        lines.append(f"Findings decided earlier that this audit no longer has: {told.elsewhere:,}.")
     if told.decided:
         lines += ["", "How often each type was right (precision, 95 % interval)", *_types(told)]
         lines += ["", *_agreement(told.agreement)]

@@ -72,7 +72,7 @@ def plugins_dir() -> Path:
     folder = state_dir("fiftyone") / "plugins"
     folder.mkdir(exist_ok=True)
     own = Path(os.environ.get(PLUGINS_DIR) or fo.config.plugins_dir)
-    wanted = {p.name: p.resolve() for p in own.iterdir() if p.is_dir()} if own.is_dir() and own != folder else {}
+    wanted = {p.name: p.resolve() for p in own.iterdir() if p.is_dir()} if own.is_dir() else {}
     wanted[PLUGIN_LINK] = PLUGIN
     try:
         for link in folder.iterdir():

@@ -1,7 +1,8 @@
 """What the review panel asks of its App server: addresses under ``/cvat-audit`` in the App's own server.
 
 They are read and written by the same page only: other sites' pages are refused, and writing needs a token that
-they cannot read. FiftyOne's operators could carry the answers too, but take several times as long.
+they cannot read. FiftyOne's operators could carry the answers too, but load all plugins anew at each call: measured,
+23 ms for one that does nothing (2 ms with FiftyOne's plugin cache on); an answer here takes 4 ms, fsync included.
 """
 
 from __future__ import annotations
@@ -142,6 +143,8 @@ async def _body(request: Request) -> Mapping[str, Any]:
 
 def _filter(asked: Mapping[str, Any]) -> Filter:
     chosen = asked.get("filter") or {}
+    if not isinstance(chosen, dict):
+        raise UsageError("expected a JSON object as filter")
     words = {name: str(chosen.get(name) or "") for name in ("type", "label", "annotator")}
     return Filter(**words, job=int(chosen["job"]) if chosen.get("job") not in (None, "") else None)
 

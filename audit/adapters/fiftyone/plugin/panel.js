@@ -9,6 +9,7 @@
   const BASE = "/cvat-audit";
   const AHEAD = 8; // questions whose text and picture are in the browser before they are needed
   const RATE_OVER = 20; // answers the shown rate is taken from
+  const RETRY_MS = 5000; // how often to ask again when nothing is left
   const POPUP_MS = [0, 300, 1000, 3000]; // after the panel's opening
   const CHOICES_SHOWN = 100; // labels listed at once
   const NO_FILTER = { type: "", label: "", annotator: "", job: "" };
@@ -16,6 +17,7 @@
     y: "yes", arrowright: "yes", n: "no", arrowleft: "no", u: "unsure", arrowdown: "unsure",
     l: "other", z: "undo", arrowup: "undo",
   };
+  const HIDE_KEY = "h";
   const TYPES = {
     missing_annotation: "#5aa9ea", low_overlap: "#f0ad3d", mismatching_label: "#c18ad8",
     extra_annotation: "#ea7d66", duplicate_annotation: "#e58fc0", invalid_shape: "#93a3b4",
@@ -68,26 +70,31 @@
         const number = live.queue.length ? AHEAD - live.queue.length : 1;
         const known = live.queue.map((i) => i.id);
         const told = await call("ask", live.token, { number, known, filter: live.filter });
+        live.filling = false;
         if (round === live.round) {
           const here = new Set(live.queue.map((i) => i.id));
+          live.more = told.items.length > 0;
           show([...live.queue, ...told.items.filter((i) => !here.has(i.id)).map(prefetch)]);
           setCounts(told.counts);
-          live.more = told.items.length > 0;
         }
-      } catch (error) { setProblem(error.message); live.more = false; }
-      live.filling = false;
+      } catch (error) { live.more = false; live.filling = false; setProblem(error.message); }
       if (round !== live.round || (live.more && live.queue.length < AHEAD)) fill();
     }, []);
 
     const change = useCallback((next) => {
       live.round += 1; live.filter = next; live.more = true;
       live.queue = []; setQueue(null); setFilter(next); setProblem("");
-      fill().then(() => setQueue((q) => q || []));
+      fill();
     }, []);
 
     useEffect(() => {
       call("session").then((told) => { live.token = told.token; setSession(told); change(NO_FILTER); })
         .catch((error) => setProblem(error.message));
+    }, []);
+
+    useEffect(() => { // somebody else may give back what they were asked
+      const timer = setInterval(() => { if (live.token && !live.queue.length) fill(); }, RETRY_MS);
+      return () => clearInterval(timer);
     }, []);
 
     const current = queue && queue[0];
@@ -107,7 +114,7 @@
       const told = await call("answer", live.token,
         { finding: item.id, answer: said, label: label || "", seconds, filter: live.filter });
       times.current = [...times.current.slice(1 - RATE_OVER), seconds]; // only now is it on disk
-      show(live.queue.slice(1));
+      show(live.queue.filter((i) => i.id !== item.id));
       setCounts(told.counts);
       setLast(said === "other" ? `Saved: other label, ${label}` : `Saved: ${
         said === "unsure" ? "unsure" : item.question[said]}`);
@@ -124,7 +131,8 @@
 
     const spent = times.current.reduce((a, b) => a + b, 0);
     const rate = spent > 0 ? times.current.length / spent : 0; // answers a second
-    return { session, queue, current, counts, filter, problem, last, rate, answer, undo, change };
+    const waiting = queue === null || live.filling || live.more;
+    return { session, waiting, current, counts, filter, problem, last, rate, answer, undo, change };
   }
 
   function Shapes({ item }) {
@@ -141,7 +149,7 @@
     const [bare, setBare] = useState(false);
     useEffect(() => {
       const set = (on) => (event) => {
-        if (event.key === " " && !typing(event)) { event.preventDefault(); setBare(on); }
+        if (event.key.toLowerCase() === HIDE_KEY && !typing(event)) setBare(on);
       };
       const down = set(true), up = set(false);
       window.addEventListener("keydown", down, true);
@@ -159,7 +167,7 @@
         legend.filter(([role]) => roles.has(role)).map(([role, words]) => h("span", { key: role, className: "key" },
           h("svg", { viewBox: "0 0 34 12", "aria-hidden": true }, h("path", { className: `line ${role}`, d: "M2 6h30" })), words)),
         h("span", { className: "spacer" }),
-        h("span", { className: "soft" }, "hold ", h("kbd", null, "space"), " to hide the shapes")));
+        h("span", { className: "soft" }, "hold ", h("kbd", null, "H"), " to hide the shapes")));
   }
 
   function Button({ keys, onClick, className, disabled, children }) {
@@ -293,7 +301,7 @@
     const undo = h(Button, { key: "undo", className: "quiet", keys: ["Z", "ArrowUp"], onClick: () => press("undo") }, "Undo");
     let body;
     if (review.problem && !session) body = null;
-    else if (!session || review.queue === null) body = h("p", { className: "empty" }, "Loading the first question …");
+    else if (!session || (!current && review.waiting)) body = h("p", { className: "empty" }, "Loading the next question …");
     else if (!current) {
       body = h("div", { className: "empty" },
         h("h2", null, "Nothing is left to ask"),
