@@ -13,6 +13,7 @@ from audit.cli.database import stop_database
 from audit.cli.decide import decide
 from audit.cli.doctor import doctor
 from audit.cli.findings import findings
+from audit.cli.functions import functions
 from audit.cli.push import pull_issues, push, undo
 from audit.cli.report import report
 from audit.cli.review import review, review_report
@@ -40,6 +41,7 @@ for command in (
     findings,
     report,
     app,
+    functions,
     doctor,
     stop_database,
     review,

@@ -138,7 +138,8 @@ def _header_size(data: bytes) -> tuple[int, int]:
             warnings.simplefilter("ignore")
             with open_image(io.BytesIO(data)) as image:
                 return image.width, image.height
-    except (OSError, ValueError, SyntaxError) as error:
+    # ultralytics, if it was imported first, has put an opener of its own in Pillow's place that may lack a package
+    except (OSError, ValueError, SyntaxError, ImportError) as error:
         raise BadRequestError(f"the image is not an image ({type(error).__name__})") from None
 
 

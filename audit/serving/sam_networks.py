@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from audit.adapters.ultralytics.environment import default_device, load_opencv
 from audit.core.table import FloatArray
 from audit.errors import ServiceError, UsageError
 from audit.serving.embeddings import Embedding, halved
+from audit.serving.sam_onnx import OnnxEncoder, onnx_encoder
 from audit.serving.sam_weights import open_sam_weights
 
 # ImageNet's mean and deviation per channel, with which SAM and SAM 2 were trained; in units of 0..255
@@ -48,6 +49,7 @@ class Network(Protocol):
 
     kind: str
     digest: str
+    notes: str
 
     def encode(self, rgb: NDArray[np.uint8]) -> Embedding:
         """rgb: (h, w, 3), as shown."""
@@ -59,8 +61,13 @@ class Network(Protocol):
         """Grid cells per pixel of the frame, across and down."""
 
 
-def open_sam(wanted: str, *, device: str | None = None, threads: int = 0) -> Network:
-    """Load weights by path or known name. threads: of torch on a CPU, 0: its own choice. Raises UsageError."""
+def open_sam(
+    wanted: str, *, device: str | None = None, threads: int = 0, runtime: Literal["auto", "torch"] = "auto"
+) -> Network:
+    """Load weights by path or known name. Raises UsageError or ServiceError.
+
+    threads: on a CPU, 0 leaves torch its own choice. runtime: "auto" runs small encoders with onnxruntime on a CPU.
+    """
     model, kind, digest = open_sam_weights(wanted)
     torch: Any = __import__("torch")
     if threads:
@@ -70,12 +77,18 @@ def open_sam(wanted: str, *, device: str | None = None, threads: int = 0) -> Net
         model = model.to(chosen)
     except (RuntimeError, AssertionError) as error:
         raise UsageError(f"device '{chosen}' cannot be used ({str(error).splitlines()[0]}); try 'cpu'") from None
-    network = _Sam2 if kind.startswith("sam2") else _Sam1
-    return network(model, kind, digest, chosen)
+    if kind.startswith("sam2"):
+        return _Sam2(model, kind, digest, chosen)
+    network = _Sam1(model, kind, digest, chosen)
+    if chosen == "cpu" and runtime == "auto":
+        network.use_onnx(threads or torch.get_num_threads())
+    return network
 
 
 class _TorchSam:
     """What SAM and SAM 2 share: running torch, and its failures."""
+
+    notes = ""
 
     def __init__(self, model: Any, kind: str, digest: str, device: str) -> None:
         self.model, self.kind, self.digest, self.device = model, kind, digest, device
@@ -117,6 +130,17 @@ class _TorchSam:
 
 class _Sam1(_TorchSam):
     """SAM, MobileSAM and LiteMedSAM: the longer side is scaled to the input, the rest is zero."""
+
+    onnx: OnnxEncoder | None = None
+
+    def use_onnx(self, threads: int) -> None:
+        """Encode with onnxruntime from now on; ``notes`` says why if that cannot be."""
+        self.onnx, self.notes = onnx_encoder(self.model.image_encoder, self.kind, self.digest, self.size, threads)
+
+    def encode(self, rgb: NDArray[np.uint8]) -> Embedding:
+        if self.onnx is None:
+            return super().encode(rgb)
+        return Embedding((halved(self.onnx(self.network_input(rgb))),), (rgb.shape[0], rgb.shape[1]))
 
     @property
     def size(self) -> int:

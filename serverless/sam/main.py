@@ -8,7 +8,7 @@ from audit.serving.entry import answer
 def init_context(context):
     """Loads the model, once for each worker. It must be in this module: Nuclio looks where the handler is defined."""
     context.user_data.model = ModelHandler()
-    context.logger.info_with("model loaded", kind=context.user_data.model.kind)
+    context.logger.info_with("model loaded", kind=context.user_data.model.kind, notes=context.user_data.model.notes)
 
 
 def handler(context, event):

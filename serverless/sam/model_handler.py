@@ -12,7 +12,7 @@ class ModelHandler:
 
     def __init__(self) -> None:
         self._interactor = interactor_from_environment()
-        self.kind = self._interactor.network.kind
+        self.kind, self.notes = self._interactor.network.kind, self._interactor.network.notes
 
     def handle(self, body: Mapping[str, Any]) -> Reply:
         """body: ``{"image", "pos_points", "neg_points", "obj_bbox"}``. The text of the reply is JSON for CVAT."""

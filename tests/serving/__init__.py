@@ -1,0 +1,1 @@
+"""Tests of the functions inside CVAT and of the host that serves them."""

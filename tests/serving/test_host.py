@@ -218,8 +218,10 @@ def test_a_worker_that_dies_is_a_500_and_comes_back(client: Client, host: Host) 
 
 
 def test_a_worker_killed_while_idle_costs_no_request(client: Client, host: Host) -> None:
-    pids = {json.loads(client.invoke("probe", b"")[2])["pid"]}
-    os.kill(pids.pop(), signal.SIGKILL)
+    before = host.pools["probe"].restarts
+    os.kill(json.loads(client.invoke("probe", b"")[2])["pid"], signal.SIGKILL)
+    while host.pools["probe"].restarts == before:
+        time.sleep(0.005)
     assert [do(client, "str")[0] for _ in range(5)] == [200] * 5
     all_ready(host)
 

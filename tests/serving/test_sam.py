@@ -15,6 +15,7 @@ import pytest
 
 pytest.importorskip("ultralytics", reason="the ultralytics extra is not installed")
 
+from audit.adapters.pictures import decode_rgb
 from audit.adapters.ultralytics.environment import load_ultralytics
 from audit.errors import UsageError
 from audit.serving.embeddings import EmbeddingCache
@@ -25,6 +26,8 @@ from audit.serving.sam_weights import kind_of, open_sam_weights
 from tests.serving.cases import disc, disc_box, encoded, file_of, iou, mask_of_runs, picture
 
 ROOT = Path(__file__).resolve().parents[2]
+BUS = [4.0, 229, 796, 728]
+"""Where the bus is in ultralytics' bus.jpg."""
 BLOOD = ROOT.parent / "shared" / "data" / "bccd143"
 
 
@@ -173,7 +176,7 @@ def test_boxes_of_real_blood_cells_give_masks_that_fill_them(fresh: Interactor) 
 
 @pytest.mark.parametrize("kind", ["mobile_sam", "sam2_t"])
 def test_other_architectures_load_and_answer(kind: str, tmp_path: Path) -> None:
-    network = open_sam(str(random_weights(kind, tmp_path)), device="cpu")
+    network = open_sam(str(random_weights(kind, tmp_path)), device="cpu", runtime="torch")
     assert network.kind == kind
     embedding = network.encode(np.asarray(disc(200, 100)))
     assert embedding.frame_hw == (100, 200)
@@ -188,6 +191,16 @@ def test_other_architectures_load_and_answer(kind: str, tmp_path: Path) -> None:
         found = network.decode(embedding, prompts)
         assert found.logits.shape == (count, 256, 256) and found.score.shape == (count,)
         assert np.isfinite(found.logits).all()
+
+
+def test_onnxruntime_and_torch_give_the_same_masks(lite: Network) -> None:
+    assert lite.notes == "" and lite.onnx is not None  # type: ignore[attr-defined]  # only small SAMs have one
+    torch_only = open_sam("lite_medsam", device="cpu", runtime="torch")
+    photo = Path(str(load_ultralytics().__file__)).parent / "assets" / "bus.jpg"
+    for rgb, box in [(np.asarray(disc()), np.array(disc_box()).ravel()), (decode_rgb(photo.read_bytes()), BUS)]:
+        prompts = Prompts(np.zeros((0, 2)), np.zeros(0, np.int64), np.asarray(box, np.float64))
+        a, b = (n.decode(n.encode(rgb), prompts).logits[0] > 0 for n in (lite, torch_only))
+        assert a.any() and iou(a, b) >= 0.99
 
 
 def test_where_a_prompt_lies_reaches_the_network(lite: Network) -> None:
