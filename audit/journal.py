@@ -111,6 +111,14 @@ class Journal:
                         standing[finding] = result.id if result.id is not None else -1
         return standing
 
+    def tried(self, findings: tuple[str, ...]) -> bool:
+        """Whether a create for these findings was sent, not found carried out, and never repeated."""
+        if any(finding in self.pushed("shapes") for finding in findings):
+            return False
+        creates = (r for r in self.requests if r.kind == "shapes" and r.action == "create" and not r.undo)
+        pairs = (pair for r in creates for pair in zip(r.items, r.results or (), strict=False))
+        return any(item.findings == findings and result.outcome == NOT_DONE for item, result in pairs)
+
     def chains(self) -> list[Chain]:
         """Every shape and issue we wrote, in the order of the first write."""
         found: dict[tuple[str, int, int], Chain] = {}

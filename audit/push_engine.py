@@ -95,9 +95,21 @@ class Writer:
             made = [(step, step.prepare(shapes)) for step in steps]
             if self.target.job(job).version != version:
                 continue
-            self.report.lines += [found for _, found in made if isinstance(found, Line)]
+            told = [found for _, found in made if isinstance(found, Line)]
+            for line in told:
+                self._adopt(line, shapes)
+            self.report.lines += told
             return shapes, [(step, found) for step, found in made if isinstance(found, Item)]
         return None
+
+    def _adopt(self, line: Line, shapes: dict[int, Shape]) -> None:
+        """A create that the server carried out only after its lost answer was looked up is ours all the same."""
+        if line.action != "create" or line.id is None or not self._journal.tried(line.findings):
+            return
+        found = shapes[line.id]
+        item = Item(line.findings, None, None, found)
+        request = self._journal.begin(Request(0, line.job, "shapes", "create", False, (item,), line.id - 1))
+        self._journal.close(request, [Result(DONE, line.id, found)])
 
     def _sent(self, job: int, write: str, items: Sequence[Item]) -> AuditError | None:
         """The error of a request that was refused or got lost; None for one that the server says it carried out."""

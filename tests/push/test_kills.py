@@ -312,3 +312,19 @@ def test_a_damaged_journal_is_not_guessed_at(place: Place, tmp_path: Path) -> No
     path.write_text('{"event": "begin"}\n' + "".join(lines[1:]))
     with pytest.raises(UsageError, match="line 1 is damaged"):
         audited.push()
+
+
+def test_a_create_that_the_server_carries_out_late_is_found_and_undone(
+    server: FakeCvat, place: Place, tmp_path: Path
+) -> None:
+    audited = three_boxes(place, tmp_path)
+    before = audited.stored()
+    server.faults.add(ANNOTATIONS + "create", drop=True)
+    (lost,) = [line for line in audited.push().lines if line.action == "create"]
+    assert lost.after is not None
+    audited.patch("create", lost.after)  # the request arrives after all
+    again = audited.push()
+    assert set(statuses(again)) == {"already"}
+    assert len(audited.stored()) == len(before) + 1
+    assert set(statuses(audited.undo())) == {"done"}
+    assert audited.stored() == before
