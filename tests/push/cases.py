@@ -10,22 +10,11 @@ import numpy as np
 import pytest
 
 from audit.core.decisions import Verdict
-from audit.core.findings import FindingType
 from audit.errors import UsageError
 from audit.pushing import ISSUES
-from tests.contract.cases import every_shape
 from tests.contract.place import Place
-from tests.push.place import HW, Audited, audit
-
-T = FindingType
-PERSON, THING = 0, 1
-OTHER = [20.0, 10.0, 50.0, 40.0]
-
-
-def box(
-    place: Place, frame: int = 0, points: tuple[float, ...] = (1.0, 2.0, 30.0, 40.0), **more: Any
-) -> dict[str, Any]:
-    return {"type": "rectangle", "frame": frame, "label_id": place.label("thing"), "points": list(points), **more}
+from tests.push.place import Audited, audit
+from tests.push.scenes import OTHER, PERSON, THING, T, blob, box, full_house, ids, rich
 
 
 @pytest.fixture(autouse=True)
@@ -33,23 +22,6 @@ def no_issues(place: Place) -> None:
     """Every test begins without issues."""
     for issue in place.call("GET", "/issues", task_id=str(place.task_id), page_size="100")[1]["results"]:
         place.call("DELETE", f"/issues/{issue['id']}")
-
-
-def rich(place: Place, frame: int = 0, **more: Any) -> dict[str, Any]:
-    """A shape with a value in every field that an update must keep."""
-    attributes = [{"spec_id": place.spec("pose"), "value": "sits"}, {"spec_id": place.spec("checked"), "value": "true"}]
-    facts = {"occluded": True, "z_order": 3, "group": 7, "source": "semi-auto", "score": 0.25, "attributes": attributes}
-    return {**box(place, frame), "label_id": place.label("person"), **facts, **more}
-
-
-def ids(audited: Audited) -> list[int]:
-    return audited.snapshot.annotations.annotation_id.tolist()
-
-
-def blob() -> np.ndarray:
-    mask = np.zeros(HW, np.uint8)
-    mask[10:31, 12:40] = 1
-    return mask
 
 
 def statuses(report: Any) -> list[str]:
@@ -370,28 +342,6 @@ def test_only_one_push_of_a_run_at_a_time(place: Place, tmp_path: Path) -> None:
     with audited.writer() as other, other.holding(audited.job_ids[0]):
         report = audited.push()
     assert {line.status for line in report.lines if line.job == audited.job_ids[0]} == {"failed"}
-
-
-def full_house(place: Place, tmp_path: Path) -> Audited:
-    """Every type of shape, and a finding of every kind of fix, in both jobs."""
-    shapes = [*every_shape(place), rich(place), rich(place), rich(place, frame=2), box(place, frame=3)]
-    audited = audit(place, tmp_path / "run", shapes)
-    a = audited.snapshot.annotations
-    known = {int(key): audited.stored()[int(key)] for key in a.annotation_id}
-    kinds = {s["type"]: key for key, s in known.items() if s["frame"] == 1}
-    people = [key for key, s in known.items() if s["frame"] == 0]
-    last = {s["frame"]: key for key, s in known.items() if s["frame"] > 1}
-    proposed = {"suggested_label": THING, "suggested_xyxy": [12.0, 10.0, 40.0, 31.0], "mask": blob()}
-    for kind in ("rectangle", "polygon", "mask", "ellipse"):
-        audited.finding(T.LOW_OVERLAP, kinds[kind], **proposed)
-    for kind in ("polyline", "points", "cuboid", "skeleton"):
-        audited.finding(T.EXTRA_ANNOTATION, kinds[kind])
-    audited.finding(T.DUPLICATE_ANNOTATION, people[1], related_id=people[0])
-    audited.finding(T.MISMATCHING_LABEL, last[2], **proposed)
-    audited.finding(T.EXTRA_ANNOTATION, last[3])
-    audited.finding(T.MISSING_ANNOTATION, frame=3, **proposed)
-    audited.accept_all()
-    return audited
 
 
 def issues(audited: Audited) -> list[dict[str, Any]]:

@@ -19,8 +19,9 @@ from audit.core.findings import FindingType
 from audit.errors import UsageError
 from tests.contract.place import Connection, Place, make_place
 from tests.doubles.cvat import ADMIN_TOKEN, FakeCvat
-from tests.push.cases import OTHER, THING, T, box, ids, issues, no_issues
+from tests.push.cases import issues, no_issues
 from tests.push.place import Audited, audit
+from tests.push.scenes import OTHER, THING, T, box, ids
 
 __all__ = ["no_issues"]
 

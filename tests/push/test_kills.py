@@ -17,8 +17,9 @@ from audit.push_engine import settled
 from audit.pushing import FIXES, ISSUES
 from tests.contract.place import Connection, Place, make_place
 from tests.doubles.cvat import ADMIN_TOKEN, FakeCvat
-from tests.push.cases import OTHER, THING, T, box, full_house, ids, issues, no_issues, statuses
+from tests.push.cases import issues, no_issues, statuses
 from tests.push.place import Audited, audit
+from tests.push.scenes import OTHER, THING, T, box, full_house, ids
 
 __all__ = ["no_issues"]
 ANNOTATIONS = r"/annotations/?\?action="

@@ -16,8 +16,9 @@ from audit.pushing import ISSUES
 from tests.contract.cases import every_shape
 from tests.contract.place import FRAMES, SIZE, Connection, Place, make_place
 from tests.doubles.cvat import ADMIN_TOKEN, FakeCvat
-from tests.push.cases import T, issues, rich
+from tests.push.cases import issues
 from tests.push.place import HW, audit
+from tests.push.scenes import T, rich
 
 EXAMPLES = 25
 x, y = st.floats(-20, SIZE[0] + 20).map(lambda v: round(v, 3)), st.floats(-20, SIZE[1] + 20).map(lambda v: round(v, 3))
