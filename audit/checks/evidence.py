@@ -11,7 +11,7 @@ from audit.checks.overlaps import at, best, drawn_masks, outlined, refined, with
 from audit.core.annotations import NO_ID, Annotations, Predictions, comparable
 from audit.core.boxes import Pairs, area, overlapping_pairs, pairs_within
 from audit.core.matching import greedy_matching, suppress
-from audit.core.table import BoolArray, FloatArray, IntArray, Table, column
+from audit.core.table import BoolArray, FloatArray, IntArray, T, Table, column
 from audit.trust import scoring
 
 MATCH_IOU = 0.2
@@ -22,10 +22,10 @@ TWIN_IOU = 0.4
 """Two labels that overlap less are two objects."""
 FLOOR = 0.02
 """Findings below this score are not kept."""
-SAMPLE_FRAMES = 500
+SAMPLE_FRAMES = 300
 """About this many frames, evenly spread, are kept as they are to learn from."""
-FAINTEST = 0.02
-"""Unexplained predictions with a lower first guess are not looked at."""
+FAINTEST = 0.05
+"""Unexplained predictions with a lower first guess are not looked at: none of them came out likely."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +168,7 @@ def gather(
     """
     rows = np.arange(len(predictions)) if prediction_rows is None else prediction_rows
     usable = np.flatnonzero(comparable(annotations))
-    labels = annotations[usable]
+    labels = _only(annotations, usable)
     pairs = overlapping_pairs(labels.xyxy, labels.frame, predictions.xyxy, predictions.frame)
     pairs = with_mask_iou(pairs, labels, predictions, frame_hw)
     same = labels.label[pairs.left] == predictions.label[pairs.right]
@@ -180,7 +180,8 @@ def gather(
         row=usable + first_annotation,
         own_prediction=at(rows, evidence.own_prediction, NO_ID),
         rival_prediction=at(rows, evidence.rival_prediction, NO_ID),
-    )[told]
+    )
+    evidence = _only(evidence, told)
     crowds = annotations[annotations.crowd]
     unexplained = _unexplained(labels, crowds, predictions, pairs, same, matched, explained)
     unexplained = unexplained.replace(
@@ -190,6 +191,11 @@ def gather(
     twins = _twins(labels, usable + first_annotation, frame_hw)
     sample = _sample(annotations, judged, predictions, len(frame_hw), sampling)
     return Evidence(annotations, frame_hw, evidence, unexplained, twins, sample)
+
+
+def _only(table: T, rows: IntArray) -> T:
+    """These rows, ascending; the table itself if that is all of it."""
+    return table if len(rows) == len(table) else table[rows]
 
 
 def _sample(annotations: Annotations, judged: BoolArray, predictions: Predictions, frames: int, wanted: int) -> Sample:

@@ -34,8 +34,9 @@ TRAITS = (
 
 def low_overlap_candidates(evidence: Evidence, habits: Habits) -> Candidates:
     """Every label that a prediction of its name is matched to."""
-    rows = np.flatnonzero(evidence.labels.own_prediction >= 0)
-    e = evidence.labels[rows]
+    every = evidence.labels
+    rows = np.flatnonzero(every.own_prediction >= 0)
+    e = every if len(rows) == len(every) else every[rows]
     size = octave(e.xyxy)
     surprise = (habits.expected_iou[size] - e.own_iou) / habits.spread[size]
     surprising = 1 / (1 + np.exp(np.clip(SURPRISING - surprise, -50, 50)))
