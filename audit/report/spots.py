@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from audit.core.findings import Findings
+from audit.core.table import FloatArray
 from audit.report.crops import View, view_of
 from audit.report.gallery import CardMaker, read_pixels
 from audit.report.outlines import Path
@@ -21,6 +22,9 @@ from audit.runs import RunFolder
 
 LONG_SIDE_PX = 1200
 """Larger crops are made smaller; smaller ones stay as they are, for the browser to enlarge."""
+
+CONTEXT = 0.2
+"""Of the frame's longer side: so much is shown at least (and ``crops.MARGIN`` around it), however small the shape."""
 
 QUALITY = 86
 KEPT = 96
@@ -73,9 +77,19 @@ class Spots:
         maker = self._maker
         pixels, problem = read_pixels(maker.frames, int(self._findings.frame[row]))
         frame_wh = maker.frame_wh(row, pixels)
-        view = view_of(np.vstack(list(maker.boxes(row))), frame_wh)
+        view = view_of(_with_context(np.vstack(list(maker.boxes(row))), frame_wh), frame_wh)
         paths = tuple(p for p in maker.outlines(row, view, frame_wh) if p is not None)
         return Spot(view, b"" if pixels is None else _jpeg(pixels, view), problem, paths)
+
+
+def _with_context(boxes: FloatArray, frame_wh: tuple[int, int]) -> FloatArray:
+    """The boxes (k, 4) and, around the middle of those that are finite, one of the least size worth seeing."""
+    finite = boxes[np.isfinite(boxes).all(axis=1)]
+    if not len(finite):
+        return boxes
+    corners = finite.reshape(-1, 2)
+    middle, half = (corners.min(axis=0) + corners.max(axis=0)) / 2, CONTEXT * max(frame_wh) / 2
+    return np.vstack([boxes, [*(middle - half), *(middle + half)]])
 
 
 def _jpeg(pixels: NDArray[np.uint8], view: View) -> bytes:

@@ -231,6 +231,11 @@ def test_texts_are_shown_as_text_and_another_label_can_be_typed(uri: str, browse
         page.keyboard.press("l")
         page.keyboard.press("Escape")
         page.get_by_text("Yes, add it").wait_for()
+        reached = set()
+        for _ in range(12):  # every control by keyboard alone, and never into the App behind
+            page.keyboard.press("Tab")
+            reached.add(page.evaluate("document.activeElement.innerText.split('\\n')[0]"))
+        assert {"Yes, add it", "No, nothing to add", "Unsure", "Other label …", "Undo", "All labels"} <= reached
         assert page.evaluate("document.querySelectorAll('.cvat-audit script, .cvat-audit img[onerror]').length") == 0
         assert visit.failed == []
         page.close()

@@ -269,6 +269,15 @@
     const [choosing, setChoosing] = useState(false);
     const [whole, setWhole] = useState(true); // over the App's own bars, which a reviewer has no use for
     const { current, session } = review;
+    const dialog = useRef(null);
+    useEffect(() => {
+      if (!whole) return undefined;
+      const stay = (event) => event.preventDefault(); // Escape would close it
+      dialog.current.addEventListener("cancel", stay);
+      dialog.current.showModal(); // the App behind it takes no keys and no focus
+      dialog.current.focus();
+      return undefined;
+    }, [whole]);
     useEffect(() => { setChoosing(false); }, [current && current.id]);
 
     const press = useCallback((what) => {
@@ -325,7 +334,8 @@
               undo),
           h(Facts, { item: current })));
     }
-    const page = h("div", { className: whole ? "cvat-audit whole" : "cvat-audit", "data-reviewer": session && session.reviewer },
+    const frame = whole ? { ref: dialog, className: "cvat-audit whole", tabIndex: -1, "aria-label": "Review" } : { className: "cvat-audit" };
+    const page = h(whole ? "dialog" : "div", frame,
       h("style", null, CSS),
       h("header", null,
         session ? h(Filters, { session, filter: review.filter, change: review.change }) : null,
@@ -377,17 +387,17 @@
   --accent: #3fa9f5; --existing: #f5a300; --proposed: #3fa9f5; --other: #e583bd;
   position: absolute; inset: 0; display: flex; flex-direction: column; background: var(--ground); color: var(--ink);
   font: 15px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; overflow: hidden; }
-.cvat-audit.whole { position: fixed; z-index: 5000; }
+.cvat-audit.whole { position: fixed; width: 100vw; height: 100vh; max-width: none; max-height: none; margin: 0; border: 0; padding: 0; outline: none; }
 .cvat-audit * { box-sizing: border-box; }
 .cvat-audit p, .cvat-audit h2, .cvat-audit dl, .cvat-audit dd, .cvat-audit ul, .cvat-audit figure { margin: 0; padding: 0; }
 .cvat-audit header { display: flex; flex-wrap: wrap; align-items: center; gap: 8px 22px; padding: 10px 18px; border-bottom: 1px solid var(--line); }
 .cvat-audit .filters { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; }
 .cvat-audit select, .cvat-audit input { font: inherit; color: var(--ink); background: var(--panel); border: 1px solid var(--line); border-radius: 7px; padding: 6px 8px; max-width: 180px; }
-.cvat-audit .progress { flex: 1; min-width: 250px; display: flex; align-items: center; gap: 14px; }
+.cvat-audit .progress { flex: 1 1 380px; min-width: 0; display: flex; align-items: center; gap: 14px; }
 .cvat-audit .bar { flex: 1; height: 6px; border-radius: 6px; background: var(--line); overflow: hidden; min-width: 60px; max-width: 320px; }
 .cvat-audit .bar div { height: 100%; background: var(--accent); border-radius: 6px; }
 .cvat-audit .numbers, .cvat-audit .who, .cvat-audit .soft { color: var(--soft); font-size: 13px; font-variant-numeric: tabular-nums; }
-.cvat-audit .numbers { white-space: nowrap; }
+.cvat-audit:not(.whole) header { padding-right: 130px; }
 .cvat-audit .who { max-width: 240px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .cvat-audit .who b { color: var(--ink); font-weight: 600; }
 .cvat-audit .problem { background: #7a2318; color: #fff; padding: 9px 18px; }
