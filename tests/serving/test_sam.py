@@ -161,7 +161,7 @@ def test_boxes_of_real_blood_cells_give_masks_that_fill_them(fresh: Interactor) 
         pytest.skip("the blood-cell photos are not beside this checkout")
     content = json.loads((BLOOD / "annotations.json").read_text(encoding="utf-8"))
     found, sure = [], []
-    for image in content["images"][3:5]:
+    for image in content["images"][3:4]:
         data = encoded((BLOOD / image["file_name"]).read_bytes())
         hw = (image["height"], image["width"])
         for x, y, w, h in [a["bbox"] for a in content["annotations"] if a["image_id"] == image["id"]][:8]:
@@ -171,7 +171,7 @@ def test_boxes_of_real_blood_cells_give_masks_that_fill_them(fresh: Interactor) 
             found.append(inside / max(mask.sum(), 1) > 0.8 and 0.25 < inside / (w * h) < 1)
             sure.append(bool(shapes) and float(shapes[0]["attributes"][0]["value"]) >= 0.5)
     assert np.mean(found) > 0.8 and np.mean(sure) > 0.8
-    assert fresh.encoded == 2
+    assert fresh.encoded == 1
 
 
 @pytest.mark.parametrize("kind", ["mobile_sam", "sam2_t"])
