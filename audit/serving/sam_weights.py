@@ -39,7 +39,8 @@ def open_sam_weights(wanted: str) -> tuple[Any, str, str]:
 
     ...), and the file's SHA-256. wanted: a path, or ``lite_medsam``. Raises UsageError or ServiceError.
     """
-    path = find_weights(wanted, known=KNOWN_SAM_WEIGHTS)
+    name = wanted.removesuffix(".pth")
+    path = find_weights(name if name in KNOWN_SAM_WEIGHTS else wanted, known=KNOWN_SAM_WEIGHTS)
     tensors = _tensors(path)
     kind = kind_of(tensors)
     if not kind:

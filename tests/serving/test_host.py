@@ -241,6 +241,10 @@ def test_health_and_metrics(client: Client, host: Host) -> None:
     assert 'function_workers{function="probe"} 2' in text and 'function_ready{function="probe"} 1' in text
 
 
+def test_paths_are_relative_to_where_the_host_was_started(client: Client) -> None:
+    assert json.loads(client.invoke("probe", b"")[2])["cwd"] == str(Path.cwd())
+
+
 def write(folder: Path, **changes: Any) -> Path:
     import yaml
 

@@ -260,6 +260,12 @@ def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
         open_sam_weights(str(path))
 
 
+def test_weights_that_are_not_there_are_named() -> None:
+    with pytest.raises(UsageError, match=r"nobody\.pt: no such weights file"):
+        open_sam_weights("nobody.pt")
+    assert open_sam_weights("lite_medsam.pth")[1] == "lite_medsam"
+
+
 def test_weights_of_something_else_are_named(tmp_path: Path) -> None:
     torch: Any = pytest.importorskip("torch")
     path = tmp_path / "other.pt"

@@ -19,6 +19,7 @@ import sys
 import traceback
 from typing import Any
 
+from audit.errors import AuditError
 from audit.serving.host.wire import GoneError, receive, send
 
 
@@ -32,15 +33,18 @@ def main() -> None:
         context = _context(worker_id)
         _initialise(handler, context)
     except BaseException as error:  # whatever it was, the host must hear of it
-        traceback.print_exc()
-        send(connection, {"ready": False, "error": f"{type(error).__name__}: {error}"})
+        expected = isinstance(error, AuditError)
+        if not expected:
+            traceback.print_exc()
+        text = str(error) if expected else f"{type(error).__name__}: {error}"
+        send(connection, {"ready": False, "error": text})
         os._exit(1)
     send(connection, {"ready": True, "spec": getattr(context.user_data, "spec", None)})
     _serve(connection, handler, context)
 
 
 def _load(folder: str, handler_name: str) -> Any:
-    os.chdir(folder)
+    # the working directory stays: a path in YOLO_MODEL is relative to where the host was started
     sys.path.insert(0, folder)
     module_name, _, name = handler_name.partition(":")
     return getattr(importlib.import_module(module_name), name)

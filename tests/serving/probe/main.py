@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 
 def init_context(context):
@@ -26,6 +27,7 @@ def describe(context, event):
         "trigger": event.trigger.kind,
         "worker": context.worker_id,
         "pid": os.getpid(),
+        "cwd": str(Path.cwd()),
         "seen": context.user_data.seen,
         "setting": os.environ["PROBE_SETTING"],
     }
