@@ -22,6 +22,8 @@ Image.MAX_IMAGE_PIXELS = None  # our own bound above is checked first, with a cl
 open_image = Image.open
 """Pillow's own: importing ultralytics replaces ``Image.open`` by one that tries to install packages for a bad file."""
 
+ORIENTATION = 0x0112
+"""EXIF's number for how the picture must be turned to be shown."""
 EXTENSIONS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "TIFF": ".tif", "GIF": ".gif"}
 
 
@@ -33,7 +35,7 @@ def size_hw(data: bytes) -> tuple[int, int]:
     """Height and width as shown (EXIF rotation applied), from the header alone. Raises PictureError."""
     with _opened(data) as image:
         try:
-            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+            turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
         except (OSError, ValueError, SyntaxError) as error:  # of a PNG, Pillow reads everything to find it
             raise PictureError(f"is not a whole image ({error})") from None
         return (image.width, image.height) if turned else (image.height, image.width)
@@ -49,12 +51,14 @@ def decode_rgb(data: bytes, stated_hw: tuple[int, int] = (0, 0)) -> NDArray[np.u
         try:
             # strict: a truncated file must not become a half-grey picture
             image.load()
-            shown = ImageOps.exif_transpose(image)
+            turned = image.getexif().get(ORIENTATION, 1) != 1
+            # exif_transpose copies even where nothing turns
+            shown = ImageOps.exif_transpose(image) if turned else image
             raw_hw, shown_hw = (image.height, image.width), (shown.height, shown.width)
             if stated_hw not in ((0, 0), shown_hw, raw_hw):
                 raise PictureError(f"is {shown_hw[1]} x {shown_hw[0]} px, expected {stated_hw[1]} x {stated_hw[0]}")
             chosen = image if stated_hw == raw_hw != shown_hw else shown
-            return np.asarray(_to_rgb(chosen))
+            return np.asarray(chosen if chosen.mode == "RGB" else _to_rgb(chosen))
         except (OSError, ValueError, SyntaxError, MemoryError) as error:
             raise PictureError(f"is not a whole image ({error})") from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import os
@@ -14,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-pytest.importorskip("ultralytics", reason="the ultralytics extra is not installed")
+if importlib.util.find_spec("ultralytics") is None:  # not importorskip: importing it first must be ours
+    pytest.skip("the ultralytics extra is not installed", allow_module_level=True)
 
 from audit.adapters.ultralytics.decoding import Detections, Thresholds, detections, frame_masks, rle_of_part
 from audit.adapters.ultralytics.detector import Detector, open_model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import time
@@ -14,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-pytest.importorskip("ultralytics", reason="the ultralytics extra is not installed")
+if importlib.util.find_spec("ultralytics") is None:  # not importorskip: importing it first must be ours
+    pytest.skip("the ultralytics extra is not installed", allow_module_level=True)
 pytest.importorskip("nuclio_sdk", reason="nuclio-sdk is not installed")
 
 import yaml

@@ -6,6 +6,7 @@ tested is that files load, prompts go in and masks of the right place and size c
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("ultralytics", reason="the ultralytics extra is not installed")
+if importlib.util.find_spec("ultralytics") is None:  # not importorskip: importing it first must be ours
+    pytest.skip("the ultralytics extra is not installed", allow_module_level=True)
 
 from audit.adapters.pictures import decode_rgb
 from audit.adapters.ultralytics.environment import load_ultralytics

@@ -51,8 +51,8 @@ def serve_app(dataset_name: str, *, port: int | None = None, open_browser: bool 
 def wait(url: str, process: subprocess.Popen[bytes], told: str, *, open_browser: bool, progress: Progress) -> None:
     """Tell the line, open the browser and return when the user ends it. ServiceError if the server ends by itself."""
     with _termination_as_interrupt():
-        progress.note(told)
         try:
+            progress.note(told)
             if open_browser:
                 webbrowser.open(url)
             process.wait()

@@ -50,7 +50,7 @@ def test_a_task_without_annotations_gives_its_frames(cvat: FakeCvat, opened: Ope
     assert set(zip(snapshot.frames.width, snapshot.frames.height, strict=True)) == {(32, 24)}
     assert set(snapshot.frames.task) == {task}
     assert snapshot.problems == snapshot.notes == ()
-    assert told.steps == told.totals == {"Annotations": 1}
+    assert told.steps == told.totals == {"Reading annotations": 1}
 
 
 def test_a_task_without_data_or_a_job_that_is_filtered_away_is_one_line(cvat: FakeCvat, opened: Opened) -> None:
