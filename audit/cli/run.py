@@ -128,9 +128,9 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per option
             progress.note(line)
     if not no_report:
         audited = _timed(audited, "report", lambda: _report(audited, progress))
+    _summary(audited)  # before FiftyOne: if its database fails, everything else is there and told
     if not no_fiftyone:
         audited = _timed(audited, "import", lambda: _import(audited, progress, keep_database))
-    _summary(audited)
     sys.exit(1 if any(_fails(audited, rule) for rule in rules) else 0)
 
 

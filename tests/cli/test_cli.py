@@ -229,3 +229,15 @@ def test_findings_loads_no_heavy_vendor(environment: dict[str, str]) -> None:
     code = f"import audit.cli, sys; print([v for v in {vendors!r} if v in sys.modules])"
     done = subprocess.run([COMMAND[0], "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_database_that_cannot_be_had_costs_only_fiftyone(
+    cvat_audit: Command, export: Path, results: Path, tmp_path: Path
+) -> None:
+    done = cvat_audit("run", export, "--predictions", results, "--out", "out",
+                      FIFTYONE_DATABASE_URI="mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=300")  # fmt: skip
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
+    assert "likely mistakes" in done.stdout
+    assert (tmp_path / "out" / "report.html").exists()
+    assert len(json.loads(cvat_audit("findings", "out", "--json").stdout)) >= 2
