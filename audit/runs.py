@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +27,8 @@ from audit.core.table import FloatArray, IntArray, Table, objects
 from audit.errors import ServiceError, UsageError
 
 FORMAT_VERSION = 1
+BATCH_ROWS = 8192
+"""Rows decoded at a time where only a few are wanted."""
 BOX = ("x1", "y1", "x2", "y2")
 POINTS = pa.list_(pa.list_(pa.float64()))  # rings, each flat: x, y, x, y ...
 
@@ -136,7 +138,7 @@ class RunFolder:
 
     def predictions_at(self, rows: np.ndarray) -> Predictions:
         """The predictions at these rows of the file, as ``Findings.prediction`` names them; -1 not allowed."""
-        table = ds.dataset(self.path / "predictions.parquet").take(pa.array(rows, pa.int64()))
+        table = rows_of(self.path / "predictions.parquet", rows)
         predictions: Predictions = from_arrow(table, Predictions, self.labels)
         return predictions
 
@@ -151,6 +153,31 @@ def read_predictions(path: Path, labels: tuple[str, ...], start: int, stop: int 
         condition = condition & (pc.field("frame") < stop)
     found: Predictions = from_arrow(ds.dataset(path).to_table(filter=condition), Predictions, labels)
     return found
+
+
+def rows_of(path: Path, rows: IntArray) -> pa.Table:
+    """These rows of a large table, in the order asked, of which only some thousand others are ever in memory."""
+    sought, back = np.unique(rows, return_inverse=True)
+    parts: list[Any] = []
+    with pq.ParquetFile(path) as file:
+        start = 0
+        for group in range(file.num_row_groups):
+            stop = start + file.metadata.row_group(group).num_rows
+            wanted = sought[slice(*np.searchsorted(sought, [start, stop]))] - start
+            if len(wanted):
+                parts += _among(file.iter_batches(BATCH_ROWS, row_groups=[group]), wanted)
+            start = stop
+        table = pa.Table.from_batches(parts, file.schema_arrow).unify_dictionaries()
+    return table.take(pa.array(back, pa.int64()))
+
+
+def _among(batches: Iterable[Any], rows: IntArray) -> Iterator[Any]:
+    start = 0
+    for batch in batches:
+        first, last = np.searchsorted(rows, [start, start + len(batch)])
+        if last > first:
+            yield batch.take(pa.array(rows[first:last] - start))
+        start += len(batch)
 
 
 def write_manifest(path: Path, manifest: dict[str, Any]) -> None:

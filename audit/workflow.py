@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from audit.checks import ALL_TYPES, Witnesses, find, with_reasons, witnesses
-from audit.checks.evidence import FLOOR, Evidence, combine, gather
+from audit.checks import ALL_TYPES
+from audit.checks.evidence import FLOOR
+from audit.comparing import Comparison, compare
 from audit.core.annotations import Annotations, ShapeType, Snapshot, comparable
-from audit.core.findings import Findings, FindingType
+from audit.core.findings import FindingType
 from audit.core.labels import LabelMatch, listing, match_labels
 from audit.core.table import BoolArray, IntArray
 from audit.errors import UsageError
@@ -22,18 +23,10 @@ from audit.predicting import Auditor, Cache, Timings, predict
 from audit.runs import (
     RunFolder,
     describe,
-    read_predictions,
     remove_leftovers,
-    table_writer,
     write_manifest,
     write_table,
 )
-from audit.trust.fusion import fuse
-
-BLOCK_FRAMES = 512
-"""Frames compared in one go: bounds the memory in use."""
-FINDINGS_AT_ONCE = 1 << 15
-"""Findings worded and written in one go: the same."""
 
 
 @dataclass(frozen=True)
@@ -83,12 +76,14 @@ def audit(
         for predictor in predictors:
             predictor.close()
     with timings.stage("find"):
-        findings, seen, n_predictions = _find(snapshot, knows, audited, file, settings, progress)
-        _write_findings(out / "findings.parquet", findings, seen, snapshot)
+        comparison = Comparison(snapshot, knows, _judged(snapshot.annotations, knows, audited), file)
+        n_predictions, n_findings = compare(
+            comparison, out / "findings.parquet", types=settings.types, floor=settings.floor, progress=progress
+        )
     for name, table in (("frames", snapshot.frames), ("annotations", snapshot.annotations)):
         write_table(out / f"{name}.parquet", table, snapshot.labels)
     manifest = _manifest(snapshot, auditors, settings, timings)
-    manifest["counts"] = _counts(snapshot, audited, knows, n_predictions, len(findings))
+    manifest["counts"] = _counts(snapshot, audited, knows, n_predictions, n_findings)
     write_manifest(out, manifest)
     return RunFolder.open(out)
 
@@ -154,55 +149,6 @@ def _knows(auditors: Sequence[Auditor], n_labels: int) -> BoolArray:
     for row, auditor in zip(knows, auditors, strict=True):
         row[auditor.match.codes[auditor.match.codes >= 0]] = True
     return knows
-
-
-def _find(
-    snapshot: Snapshot,
-    knows: BoolArray,
-    audited: BoolArray,
-    file: Path,
-    settings: Settings,
-    progress: Progress,
-) -> tuple[Findings, Witnesses, int]:
-    judged = _judged(snapshot.annotations, knows, audited)
-    frame_hw = _frame_hw(snapshot)
-    parts: list[Evidence] = []
-    n_predictions = 0
-    with progress.task("Comparing", len(snapshot.frames)) as advance:
-        for start in range(0, max(len(snapshot.frames), 1), BLOCK_FRAMES):
-            stop = start + BLOCK_FRAMES
-            rows = slice(*np.searchsorted(snapshot.annotations.frame, [start, stop]))
-            predictions = read_predictions(file, snapshot.labels, start, stop)
-            fused, members = fuse(predictions, knows)
-            parts.append(
-                gather(
-                    snapshot.annotations[rows],
-                    fused,
-                    judged=judged[rows],
-                    frame_hw=frame_hw,
-                    first_annotation=int(rows.start),
-                    prediction_rows=members + n_predictions,
-                )
-            )
-            n_predictions += len(predictions)
-            advance(min(stop, len(snapshot.frames)) - start)
-    evidence = combine(parts)
-    parts.clear()
-    findings = find(evidence, snapshot, types=settings.types, floor=settings.floor)
-    return findings, witnesses(findings, evidence), n_predictions
-
-
-def _write_findings(file: Path, findings: Findings, seen: Witnesses, snapshot: Snapshot) -> None:
-    """With their reasons, which are worded piece by piece: sentences are the largest thing about a finding."""
-    frame_hw = _frame_hw(snapshot)
-    with table_writer(file, Findings, snapshot.labels) as write:
-        for start in range(0, len(findings), FINDINGS_AT_ONCE):
-            piece = slice(start, start + FINDINGS_AT_ONCE)
-            write(with_reasons(findings[piece], snapshot, frame_hw, seen[piece]))
-
-
-def _frame_hw(snapshot: Snapshot) -> IntArray:
-    return np.column_stack([snapshot.frames.height, snapshot.frames.width])
 
 
 def _judged(annotations: Annotations, knows: BoolArray, audited: BoolArray) -> BoolArray:

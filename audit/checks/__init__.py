@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from audit.checks.calibration import CANDIDATES, Weights, learnt
 from audit.checks.duplicate import duplicate_annotation
 from audit.checks.evidence import FLOOR, Evidence
 from audit.checks.extra import extra_annotation
-from audit.checks.habits import habits_of
+from audit.checks.habits import Habits, habits_of
 from audit.checks.invalid import invalid_shape
 from audit.checks.low_overlap import low_overlap
 from audit.checks.mismatching_label import mismatching_label
@@ -34,28 +35,43 @@ CHECKS: dict[FindingType, Check] = {
 ALL_TYPES = tuple(FindingType)
 
 
+@dataclass(frozen=True)
+class Knowledge:
+    """What holds for the whole of the data: its habits, and how much each trait of a finding tells on it."""
+
+    habits: Habits
+    weights: Weights
+
+
+def study(evidence: Evidence, n_labels: int, *, prior: Weights = PRIOR, learn: bool = True) -> Knowledge:
+    """Learn from the evidence of all frames, or of a fair sample of them.
+
+    prior: weights of the traits to start from. learn: adapt them to this data by mistakes planted into
+    a copy of a sample of it (``audit.checks.calibration``).
+    """
+    habits = habits_of(evidence, n_labels)
+    return Knowledge(habits, learnt(evidence, n_labels, habits, prior) if learn else prior)
+
+
 def find(
     evidence: Evidence,
     snapshot: Snapshot,
     *,
     types: Collection[FindingType] = ALL_TYPES,
     floor: float = FLOOR,
-    prior: Weights = PRIOR,
-    learn: bool = True,
+    knowledge: Knowledge | None = None,
 ) -> Findings:
     """All findings with a score of at least ``floor``, ranked, one per cause, with ids.
 
     types: those wanted; the others take no part, so that switching one off lets its places show
-    under their next best name. prior: weights of the traits to start from. learn: adapt them to this
-    data by mistakes planted into a copy of a sample of it (``audit.checks.calibration``).
+    under their next best name. knowledge: from ``study``; of this very evidence if left out.
     """
-    habits = habits_of(evidence, len(snapshot.labels))
-    weights = learnt(evidence, len(snapshot.labels), habits, prior) if learn else prior
+    known = knowledge or study(evidence, len(snapshot.labels))
     parts = [invalid_shape(evidence)] if FindingType.INVALID_SHAPE in types else []
     for kind, of in CANDIDATES.items():
         if kind in types:
-            found = of(evidence, habits)
-            score = probability(found.traits, weights[kind])
+            found = of(evidence, known.habits)
+            score = probability(found.traits, known.weights[kind])
             likely = score >= floor
             parts.append(CHECKS[kind](evidence, found.rows[likely], score[likely]))
     findings = Findings.concat(parts)
@@ -80,4 +96,4 @@ def _one_per_cause(findings: Findings, wanted: BoolArray, n_annotations: int) ->
     return keep
 
 
-__all__ = ["ALL_TYPES", "Witnesses", "find", "with_reasons", "witnesses"]
+__all__ = ["ALL_TYPES", "Knowledge", "Witnesses", "find", "study", "with_reasons", "witnesses"]

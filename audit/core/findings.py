@@ -108,8 +108,14 @@ def with_ids(findings: Findings, snapshot: Snapshot) -> Findings:
 def ranking(findings: Findings, rows: IntArray) -> IntArray:
     """These rows, highest score first; ties in the order of frames, types and annotations, so that runs agree."""
     f = findings
-    order = np.lexsort([f.prediction[rows], f.annotation[rows], f.type[rows], f.frame[rows], -f.score[rows]])
-    return rows[order]
+    return rows[order_of(f.score[rows], f.frame[rows], f.type[rows], f.annotation[rows], f.prediction[rows])]
+
+
+def order_of(
+    score: FloatArray, frame: IntArray, kind: IntArray, annotation: IntArray, prediction: IntArray
+) -> IntArray:
+    """The order of ``ranking`` for the columns that decide it, each (n,)."""
+    return np.lexsort([prediction, annotation, kind, frame, -score])
 
 
 def _text_keys(texts: Iterable[str]) -> NDArray[np.uint64]:

@@ -17,7 +17,7 @@ from audit.ports import Progress
 from audit.report.crops import BUDGET_BYTES, View, data_uri, jpeg, view_of
 from audit.report.outlines import Path, annotation_path, box_path, prediction_path
 from audit.report.rows import rows_of
-from audit.report.tables import annotations_at, predictions_at
+from audit.report.tables import annotations_at
 from audit.runs import RunFolder
 
 MAX_CROP_BYTES = 70_000
@@ -104,7 +104,7 @@ class CardMaker:
         self.max_bytes = min(MAX_CROP_BYTES, BUDGET_BYTES // max(1, len(chosen)))
         self.existing, self.existing_row = _fetch(run, annotations_at, chosen.annotation, Annotations())
         self.related, self.related_row = _fetch(run, annotations_at, chosen.related, Annotations())
-        self.predicted, self.predicted_row = _fetch(run, predictions_at, chosen.prediction, Predictions())
+        self.predicted, self.predicted_row = _fetch(run, RunFolder.predictions_at, chosen.prediction, Predictions())
 
     def card(self, i: int, row: Mapping[str, Any], pixels: NDArray[np.uint8] | None, problem: str) -> Card:
         f = self.chosen

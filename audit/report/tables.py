@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,15 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from audit.core.annotations import Annotations, Predictions, ShapeType
+from audit.core.annotations import Annotations, ShapeType
 from audit.core.findings import Findings
 from audit.core.table import IntArray
 from audit.report.rows import assignees
 from audit.report.statistics import Shapes, Statistics, summarise
-from audit.runs import RunFolder, from_arrow
-
-BATCH_ROWS = 8192
-"""Rows decoded at a time: with a thousand points each still only some 100 MB."""
+from audit.runs import BATCH_ROWS, RunFolder, from_arrow, rows_of
 
 
 def run_statistics(run: RunFolder, *, threshold: float, findings: Findings | None = None) -> Statistics:
@@ -51,38 +46,9 @@ def shape_columns(run: RunFolder) -> Shapes:
 
 
 def annotations_at(run: RunFolder, rows: IntArray) -> Annotations:
-    """The annotations at these rows of the table, which must be sorted, each named once."""
-    annotations: Annotations = from_arrow(_taken(run.path / "annotations.parquet", rows), Annotations, run.labels)
+    """The annotations at these rows of the table."""
+    annotations: Annotations = from_arrow(rows_of(run.path / "annotations.parquet", rows), Annotations, run.labels)
     return annotations
-
-
-def predictions_at(run: RunFolder, rows: IntArray) -> Predictions:
-    """The predictions at these rows of the table, which must be sorted, each named once."""
-    predictions: Predictions = from_arrow(_taken(run.path / "predictions.parquet", rows), Predictions, run.labels)
-    return predictions
-
-
-def _taken(path: Path, rows: IntArray) -> pa.Table:
-    """A few rows of a large table, of which only some thousand are ever in memory."""
-    parts: list[Any] = []
-    with pq.ParquetFile(path) as file:
-        schema, group_start = file.schema_arrow, 0
-        for group in range(file.num_row_groups):
-            group_stop = group_start + file.metadata.row_group(group).num_rows
-            wanted = rows[(rows >= group_start) & (rows < group_stop)] - group_start
-            if len(wanted):
-                parts += _taken_from(file.iter_batches(BATCH_ROWS, row_groups=[group]), wanted)
-            group_start = group_stop
-    return pa.Table.from_batches(parts, schema).unify_dictionaries()
-
-
-def _taken_from(batches: Iterable[Any], rows: IntArray) -> Iterator[Any]:
-    start = 0
-    for batch in batches:
-        first, last = np.searchsorted(rows, [start, start + len(batch)])
-        if last > first:
-            yield batch.take(pa.array(rows[first:last] - start))
-        start += len(batch)
 
 
 def _codes(values: Any, codes: dict[str, int]) -> IntArray:

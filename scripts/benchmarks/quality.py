@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from audit.checks import calibration, find
+from audit.checks import calibration, find, study
 from audit.checks.calibration import Weights
 from audit.checks.evidence import Evidence, combine, gather
 from audit.checks.habits import Habits
@@ -51,12 +51,9 @@ def ours(snapshot: Snapshot, predictions: Predictions, *, learn: bool = True, pr
     """The whole of it, as ``cvat-audit run`` does."""
     hw = np.column_stack([snapshot.frames.height, snapshot.frames.width])
     judged = np.ones(len(snapshot.annotations), bool)
-    return find(
-        combine([gather(snapshot.annotations, predictions, judged=judged, frame_hw=hw)]),
-        snapshot,
-        learn=learn,
-        prior=prior,
-    )
+    evidence = combine([gather(snapshot.annotations, predictions, judged=judged, frame_hw=hw)])
+    knowledge = study(evidence, len(snapshot.labels), learn=learn, prior=prior)
+    return find(evidence, snapshot, knowledge=knowledge)
 
 
 def confident_only(snapshot: Snapshot, predictions: Predictions) -> Findings:

@@ -9,8 +9,8 @@ from scipy.stats import binomtest
 from audit.core.annotations import Frames, Predictions, ShapeType
 from audit.core.findings import Findings, FindingType
 from audit.report.statistics import NOBODY, Rates, Shapes, summarise, wilson
-from audit.report.tables import BATCH_ROWS, annotations_at, predictions_at, run_statistics, shape_columns
-from audit.runs import RunFolder, table_writer
+from audit.report.tables import annotations_at, run_statistics, shape_columns
+from audit.runs import BATCH_ROWS, RunFolder, table_writer
 from tests.report.conftest import save_run
 
 LABELS = ("car", "person", "never used")
@@ -153,7 +153,7 @@ def test_rows_are_found_in_any_row_group_and_batch(tmp_path: Path) -> None:
         for start, stop in ((0, 10), (10, 2 * BATCH_ROWS + 5), (2 * BATCH_ROWS + 5, n)):
             write(everything[start:stop])
     rows = np.array([0, 9, 10, BATCH_ROWS + 9, BATCH_ROWS + 10, 2 * BATCH_ROWS + 5, n - 1])
-    taken = predictions_at(run, rows)
+    taken = run.predictions_at(rows)
     assert taken.frame.tolist() == rows.tolist()
     assert taken.label.tolist() == (rows % 4).tolist()
     assert np.array_equal(taken.xyxy, everything.xyxy[rows])

@@ -18,7 +18,6 @@ import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 from audit.adapters.fiftyone.appearance import WORST_FIRST
@@ -35,6 +34,7 @@ PORTS_TRIED = 50
 START_SECONDS = 120
 START_TRIES = 3
 STOP_SECONDS = 10
+POLL_SECONDS = 0.1
 
 
 def serve_app(dataset_name: str, *, port: int | None = None, open_browser: bool = True, progress: Progress) -> None:
@@ -50,16 +50,15 @@ def serve_app(dataset_name: str, *, port: int | None = None, open_browser: bool 
 
 def wait(url: str, process: subprocess.Popen[bytes], told: str, *, open_browser: bool, progress: Progress) -> None:
     """Tell the line, open the browser and return when the user ends it. ServiceError if the server ends by itself."""
-    with _termination_as_interrupt():
-        try:
-            progress.note(told)
-            if open_browser:
-                webbrowser.open(url)
-            process.wait()
-        except KeyboardInterrupt:
-            progress.note("The FiftyOne App is closed.")
-            return
+    with _asked_to_end() as signals:
+        progress.note(told)
+        if open_browser:
+            webbrowser.open(url)
+        while process.poll() is None and not signals:
+            time.sleep(POLL_SECONDS)
+    if not signals:
         raise ServiceError(f"The FiftyOne App ended by itself: {_reason(_log(urlsplit(url).port or 0))}")
+    progress.note("The FiftyOne App is closed.")
 
 
 @contextmanager
@@ -189,16 +188,21 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def _termination_as_interrupt() -> Iterator[None]:
-    """SIGTERM ends the command as Ctrl-C does, so that the database is stopped too."""
+def _asked_to_end() -> Iterator[list[int]]:
+    """The signals that asked the command to end: Ctrl-C, or SIGTERM. Both let the database be stopped in order.
+
+    They are noted, not raised: an exception that lands in some library's clean-up code would be lost.
+    """
+    signals: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield signals
         return
-    before: Any = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = {s: signal.signal(s, lambda number, _: signals.append(number)) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield signals
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _log(port: int) -> Path:

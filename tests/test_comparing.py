@@ -1,0 +1,93 @@
+"""Comparing block by block, through files, finds what one comparison of everything in memory finds."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from audit import comparing
+from audit.checks import ALL_TYPES, find, with_reasons, witnesses
+from audit.checks.evidence import FLOOR, combine, gather
+from audit.comparing import Comparison, compare
+from audit.core.annotations import Annotations, Predictions, Snapshot
+from audit.core.findings import Findings
+from audit.runs import from_arrow, pq, rows_of, write_table
+from tests.scenes import scene
+
+
+class Silent:
+    """No progress at all."""
+
+    @contextmanager
+    def task(self, description: str, total: int | None):
+        yield lambda steps=1: None
+
+    def note(self, line: str) -> None:
+        pass
+
+
+def through_files(tmp_path: Path, snapshot: Snapshot, predictions: Predictions) -> Findings:
+    write_table(tmp_path / "p.parquet", predictions, snapshot.labels)
+    everything = np.ones(len(snapshot.annotations), bool)
+    comparison = Comparison(snapshot, np.ones((1, len(snapshot.labels)), bool), everything, tmp_path / "p.parquet")
+    out = tmp_path / "f.parquet"
+    read, written = compare(comparison, out, types=ALL_TYPES, floor=FLOOR, progress=Silent())
+    found = from_arrow(pq.read_table(out), Findings, snapshot.labels)
+    assert (read, written) == (len(predictions), len(found))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["f.parquet", "p.parquet"]
+    return found
+
+
+def at_once(snapshot: Snapshot, predictions: Predictions) -> Findings:
+    hw = np.column_stack([snapshot.frames.height, snapshot.frames.width])
+    evidence = combine(
+        [gather(snapshot.annotations, predictions, judged=np.ones(len(snapshot.annotations), bool), frame_hw=hw)]
+    )
+    found = find(evidence, snapshot)
+    return with_reasons(found, snapshot, hw, witnesses(found, evidence))
+
+
+@pytest.mark.parametrize(("block", "piece"), [(512, 1 << 16), (7, 50), (1, 3)])
+def test_blocks_and_files_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int, piece: int
+) -> None:
+    monkeypatch.setattr(comparing, "BLOCK_FRAMES", block)
+    monkeypatch.setattr(comparing, "FINDINGS_AT_ONCE", piece)
+    snapshot, predictions = scene(5, frames=40)
+    expected, found = at_once(snapshot, predictions), through_files(tmp_path, snapshot, predictions)
+    assert len(found) > 50
+    for name, column in expected.columns().items():
+        other = found.columns()[name]
+        if column.dtype.kind == "f":  # a sum of the same numbers may differ in its last bit with the size of the block
+            assert np.allclose(column, other, rtol=0, atol=1e-12, equal_nan=True), name
+        else:
+            assert np.array_equal(column, other), name
+
+
+def test_of_many_frames_a_sample_is_studied_and_all_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot, predictions = scene(6, frames=300)
+    whole = through_files(tmp_path, snapshot, predictions)
+    monkeypatch.setattr(comparing, "STUDY_FRAMES", 100)
+    sampled = through_files(tmp_path, snapshot, predictions)
+    both = set(whole.id[:200]) & set(sampled.id[:200])
+    assert len(both) > 160
+    assert set(np.unique(sampled.frame)) == set(np.unique(whole.frame))
+
+
+def test_nothing_at_all(tmp_path: Path) -> None:
+    snapshot, _ = scene(1, frames=3)
+    empty = Snapshot(snapshot.source, snapshot.labels, snapshot.frames, Annotations())
+    assert len(through_files(tmp_path, empty, Predictions())) == 0
+
+
+def test_rows_come_in_the_order_asked(tmp_path: Path) -> None:
+    _, predictions = scene(2, frames=30)
+    write_table(tmp_path / "p.parquet", predictions, ("a",) * 5)
+    rows = np.array([9, 3, 3, len(predictions) - 1, 0])
+    assert rows_of(tmp_path / "p.parquet", rows)["score"].to_pylist() == predictions.score[rows].tolist()
+    assert rows_of(tmp_path / "p.parquet", rows[:0]).num_rows == 0
