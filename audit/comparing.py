@@ -21,7 +21,7 @@ BLOCK_FRAMES = 512
 """Frames compared in one go."""
 STUDY_FRAMES = 2048
 """Frames that habits and weights are learnt from, evenly chosen: more tell nothing new."""
-FINDINGS_AT_ONCE = 1 << 16
+FINDINGS_AT_ONCE = 1 << 15
 """Findings sorted into their final place in one go."""
 
 

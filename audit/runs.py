@@ -26,6 +26,9 @@ from audit.core.findings import Findings, FindingType
 from audit.core.table import FloatArray, IntArray, Table, objects
 from audit.errors import ServiceError, UsageError
 
+# Arrow's default pool keeps what it has freed; with many short-lived tables that adds up to hundreds of megabytes
+pa.set_memory_pool(pa.system_memory_pool())
+
 FORMAT_VERSION = 1
 BATCH_ROWS = 8192
 """Rows decoded at a time where only a few are wanted."""
@@ -121,9 +124,18 @@ class RunFolder:
         annotations: Annotations = self._read("annotations", Annotations)
         return annotations
 
-    def findings(self) -> Findings:
-        """Ranked, highest score first."""
-        findings: Findings = self._read("findings", Findings)
+    def findings(self, *, texts: bool = True, rows: IntArray | None = None) -> Findings:
+        """Ranked, highest score first; only these rows of them if they are given.
+
+        texts: with ids and reasons, which take most of the memory; else these columns are empty.
+        """
+        file = self.path / "findings.parquet"
+        if rows is not None:
+            table = rows_of(file, rows)
+        else:
+            names = pq.read_schema(file).names
+            table = pq.read_table(file, columns=[n for n in names if texts or n not in ("id", "reason")])
+        findings: Findings = from_arrow(table, Findings, self.labels)
         return findings
 
     def types_and_scores(self) -> tuple[IntArray, FloatArray]:
@@ -245,6 +257,8 @@ def from_arrow(table: pa.Table, kind: type[Any], labels: tuple[str, ...]) -> Any
     codes = {name: i for i, name in enumerate(labels)} | {None: -1}
     columns: dict[str, Any] = {}
     for name in kind().columns():
+        if name in OPTIONAL and name not in table.column_names:
+            continue
         if name in ("xyxy", "suggested_xyxy"):
             prefix = name.removesuffix("xyxy")
             columns[name] = np.column_stack([_numbers(table[prefix + b], np.nan) for b in BOX])
@@ -265,6 +279,7 @@ def from_arrow(table: pa.Table, kind: type[Any], labels: tuple[str, ...]) -> Any
 
 DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 ENUMS: dict[str, Any] = {"shape": ShapeType, "type": FindingType}
+OPTIONAL = {"id", "reason"}
 NULLABLE_IDS = {"annotation_id", "annotation", "related", "prediction", "image_id", "task", "job"}
 
 

@@ -18,7 +18,6 @@ from audit.core.findings import Findings, FindingType
 from audit.ports import Progress
 from audit.report.gallery import Card, cards, safe_link, shorten
 from audit.report.plots import Bars, bars_svg, findings_told, frame_plot, interval_svg, iou_plot, percent, score_plots
-from audit.report.rows import select
 from audit.report.statistics import Rates, Statistics
 from audit.report.tables import run_statistics
 from audit.runs import RunFolder, atomic
@@ -46,8 +45,9 @@ def write_report(run: RunFolder, path: Path, *, gallery: int = 200, threshold: f
     from this score on are counted in the headline, tables and rates. Frames whose image is missing
     or broken get a sketch of their shapes. Raises ServiceError if the file cannot be written.
     """
-    findings = select(run.findings(), run.labels)
-    context = _context(run, findings, cards(run, findings[:gallery], progress), threshold)
+    findings = run.findings(texts=False)
+    worst = run.findings(rows=np.argsort(-findings.score, kind="stable")[:gallery])
+    context = _context(run, findings, cards(run, worst, progress), threshold)
     template = _environment().get_template("report.html.j2")
     with atomic(path, "w") as stream:
         for part in template.generate(**context):
