@@ -6,11 +6,13 @@ import json
 import math
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
 
 import ijson
 import numpy as np
+from numpy.typing import NDArray
 
 from audit.adapters.exports.jsonstream import NullForNan
 from audit.adapters.exports.rle import ShapeError, from_coco
@@ -18,7 +20,7 @@ from audit.adapters.jsondepth import ShallowOnly, TooDeepError
 from audit.adapters.results_lookup import AMBIGUOUS, UNKNOWN, Classes, Images, Key, RowError
 from audit.core.annotations import Predictions, Snapshot
 from audit.core.masks import box_of, rle_of_rings
-from audit.core.table import objects
+from audit.core.table import FloatArray, objects
 from audit.errors import UsageError
 from audit.ports import PredictItem, Predictor
 
@@ -41,7 +43,7 @@ class ResultsFile:
     def __init__(self, name: str, images: Images, classes: Classes, rows: _Rows, notes: tuple[str, ...]) -> None:
         self.name, self.labels, self.notes = name, classes.names, notes
         self._picture_of_frame = images.picture_of_frame
-        self._pictures, self._predictions = rows.sorted()
+        self._rows = rows.sorted()
 
     def predict(self, items: Sequence[PredictItem]) -> list[Predictions | str]:
         """One table per item; an item the file says nothing about has no predictions."""
@@ -49,19 +51,17 @@ class ResultsFile:
 
     def close(self) -> None:
         """Lets go of the rows, which may be hundreds of megabytes."""
-        self._predictions, self._pictures = Predictions(), np.zeros(0, np.int64)
+        self._rows = _Rows().sorted()
 
     def _of(self, item: PredictItem) -> Predictions:
-        picture = self._picture_of_frame[item.frame]
-        start, stop = np.searchsorted(self._pictures, [picture, picture + 1])
-        return self._predictions[start:stop]
+        return self._rows.of(int(self._picture_of_frame[item.frame]))
 
 
 class _Rows:
     """Columns that grow without an object per row."""
 
     def __init__(self) -> None:
-        self.picture, self.label = array("q"), array("q")
+        self.picture, self.label = array("i"), array("i")
         self.score, self.xyxy = array("d"), array("d")
         self.masks: dict[int, bytes] = {}
 
@@ -73,17 +73,41 @@ class _Rows:
         self.score.append(score)
         self.xyxy.extend(xyxy)
 
-    def sorted(self) -> tuple[np.ndarray, Predictions]:
-        """Picture numbers, ascending, and the predictions in that order."""
-        pictures = np.array(self.picture, np.int64)
+    def sorted(self) -> _SortedRows:
+        """The rows by picture. They are moved, not copied: this object is empty afterwards."""
+        picture, label, score, xyxy = self.picture, self.label, self.score, self.xyxy
+        self.picture, self.label, self.score, self.xyxy = array("i"), array("i"), array("d"), array("d")
+        pictures = np.array(picture, np.int32)
         order = np.argsort(pictures, kind="stable")
-        table = Predictions(
-            xyxy=np.array(self.xyxy, np.float64).reshape(-1, 4),
-            label=np.array(self.label, np.int64),
-            score=np.array(self.score, np.float64),
-            mask=objects(self.masks.get(i) for i in range(len(pictures))),
+        place = np.argsort(order) if self.masks else order
+        masks = {int(place[row]): mask for row, mask in self.masks.items()}
+        return _SortedRows(
+            pictures[order],
+            np.array(label, np.int32)[order],
+            np.array(score, np.float64)[order],
+            np.array(xyxy, np.float64).reshape(-1, 4)[order],
+            masks,
         )
-        return pictures[order], table[order]
+
+
+@dataclass(frozen=True)
+class _SortedRows:
+    """picture, label: (n,) ascending by picture; score: (n,); xyxy: (n, 4). masks: by row, where there are any."""
+
+    picture: NDArray[np.int32]
+    label: NDArray[np.int32]
+    score: FloatArray
+    xyxy: FloatArray
+    masks: Mapping[int, bytes]
+
+    def of(self, picture: int) -> Predictions:
+        """The predictions of one picture, in the file's order."""
+        start, stop = (int(i) for i in np.searchsorted(self.picture, [picture, picture + 1]))
+        rows = slice(start, stop)
+        table = Predictions(xyxy=self.xyxy[rows], label=self.label[rows].astype(np.int64), score=self.score[rows])
+        if not self.masks:
+            return table
+        return table.replace(mask=objects(self.masks.get(i) for i in range(start, stop)))
 
 
 def open_results(path: Path, snapshot: Snapshot, categories: Mapping[int, str] | None = None) -> ResultsFile:
