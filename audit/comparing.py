@@ -19,9 +19,9 @@ from audit.trust.fusion import fuse
 
 BLOCK_FRAMES = 512
 """Frames compared in one go."""
-STUDY_FRAMES = 2048
+STUDY_FRAMES = 1024
 """Frames that habits and weights are learnt from, evenly chosen: more tell nothing new."""
-FINDINGS_AT_ONCE = 1 << 15
+FINDINGS_AT_ONCE = 1 << 14
 """Findings sorted into their final place in one go."""
 
 

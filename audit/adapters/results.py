@@ -102,7 +102,8 @@ class _SortedRows:
 
     def of(self, picture: int) -> Predictions:
         """The predictions of one picture, in the file's order."""
-        start, stop = (int(i) for i in np.searchsorted(self.picture, [picture, picture + 1]))
+        # keys of another type would have numpy convert the whole column at every call
+        start, stop = np.searchsorted(self.picture, np.array([picture, picture + 1], np.int32)).tolist()
         rows = slice(start, stop)
         table = Predictions(xyxy=self.xyxy[rows], label=self.label[rows].astype(np.int64), score=self.score[rows])
         if not self.masks:

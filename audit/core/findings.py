@@ -92,15 +92,16 @@ def with_ids(findings: Findings, snapshot: Snapshot) -> Findings:
     Scores and models are no facts, so a re-run with another threshold keeps ids and with them the
     decisions. 64 bits: among 10^6 findings a clash has a chance of about 3 in 10^8.
     """
-    f, frames = findings, snapshot.frames
-    frame_keys = _text_keys(
-        f"{n}|{t}|{j}|{k}" for n, t, j, k in zip(frames.name, frames.task, frames.job, frames.number, strict=True)
-    )
+    f = findings
+    used, place = np.unique(f.frame, return_inverse=True)
+    frames = snapshot.frames[used]
+    identities = zip(frames.name, frames.task, frames.job, frames.number, strict=True)
+    frame_keys = _text_keys(f"{n}|{t}|{j}|{k}" for n, t, j, k in identities)
     label_keys = _text_keys(("", *snapshot.labels))
     boxes = np.rint(np.nan_to_num(np.hstack([f.xyxy, f.suggested_xyxy]), nan=-1, posinf=-2, neginf=-3))
     facts = [f.type, f.annotation_id, *np.clip(boxes, -(2**53), 2**53).astype(np.int64).T]
     key = np.zeros(len(f), np.uint64)
-    for fact in [frame_keys[f.frame], label_keys[f.label + 1], label_keys[f.suggested_label + 1], *facts]:
+    for fact in [frame_keys[place], label_keys[f.label + 1], label_keys[f.suggested_label + 1], *facts]:
         key = _mix(key ^ fact.astype(np.uint64))
     return findings.replace(id=np.array([f"{k:016x}" for k in key.tolist()], dtype=object))
 
