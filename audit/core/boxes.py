@@ -16,8 +16,8 @@ BLOCK = 1 << 16
 def area(xyxy: FloatArray) -> FloatArray:
     """Area of each box. xyxy: (n, 4) pixels. Returns (n,) px²; 0 for swapped corners and for NaN."""
     width, height = xyxy[:, 2] - xyxy[:, 0], xyxy[:, 3] - xyxy[:, 1]
-    sides_ok = (width > 0) & (height > 0) & np.isfinite(width * height)
-    return np.where(sides_ok, width * height, 0.0)
+    size = width * height
+    return np.where((width > 0) & (height > 0) & (size < np.inf), size, 0.0)
 
 
 def iou_matrix(a: FloatArray, b: FloatArray) -> FloatArray:
