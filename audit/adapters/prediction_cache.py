@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
 import struct
 import threading
@@ -46,7 +47,10 @@ class PredictionCache:
         self._lock = threading.Lock()
         with _service_errors(self.path):
             folder.mkdir(parents=True, exist_ok=True)
-            self._database = self._opened()
+            # SQLite waits for others at every statement but the switch to write-ahead logging
+            with (folder / f"{self.path.name}.opening").open("w") as door:
+                fcntl.flock(door, fcntl.LOCK_EX)
+                self._database = self._opened()
 
     def get(self, digest: str, sha256s: Sequence[str]) -> dict[str, Predictions]:
         """What is kept of these images for the model with this digest; ``frame`` and ``model`` are 0."""
