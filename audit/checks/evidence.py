@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 
 from audit.checks.overlaps import at, best, drawn_masks, outlined, refined, with_mask_iou
+from audit.checks.tables import Evidence, LabelEvidence, Sample, Twins, Unexplained, combine
 from audit.core.annotations import NO_ID, Annotations, Predictions, comparable
 from audit.core.boxes import Pairs, area, overlapping_pairs, pairs_within
 from audit.core.matching import greedy_matching, suppress
-from audit.core.table import BoolArray, FloatArray, IntArray, T, Table, column
+from audit.core.table import BoolArray, FloatArray, IntArray, T
 from audit.trust import scoring
 
 MATCH_IOU = 0.2
@@ -26,127 +24,6 @@ SAMPLE_FRAMES = 300
 """About this many frames, evenly spread, are kept as they are to learn from."""
 FAINTEST = 0.05
 """Unexplained predictions with a lower first guess are not looked at: none of them came out likely."""
-
-
-@dataclass(frozen=True, eq=False)
-class LabelEvidence(Table):
-    """One row per annotation that a model can judge. Rows point into the snapshot and the run's predictions.
-
-    own_*: the prediction of the same name matched to it one to one; ``own_support`` is the best
-    score × IoU of that name, ``own_iou`` the best overlap with any prediction of that name.
-    rival_*: the best prediction of another name that no label of that name explains.
-    any_support: the best score × IoU of any name. own_best: the highest score of its own name that overlaps
-    it by ``MATCH_IOU``; part_support: the best score × shared area / smaller area of its own name.
-    guest_label, guest_count: the likeliest other name predicted inside it, and how many of those lie there.
-    labelled_over: the largest share of it that one other label covers.
-    All supports, shares and IoUs in [0, 1], 0 where there is none.
-    """
-
-    row: IntArray = column(np.int64, NO_ID, required=True)
-    frame: IntArray = column(np.int64, NO_ID, required=True)
-    label: IntArray = column(np.int64, NO_ID, required=True)
-    xyxy: FloatArray = column(np.float64, np.nan, width=4, required=True)
-    own_iou: FloatArray = column(np.float64, 0.0)
-    own_support: FloatArray = column(np.float64, 0.0)
-    own_prediction: IntArray = column(np.int64, NO_ID)
-    own_score: FloatArray = column(np.float64, 0.0)
-    own_xyxy: FloatArray = column(np.float64, np.nan, width=4)
-    rival_support: FloatArray = column(np.float64, 0.0)
-    rival_prediction: IntArray = column(np.int64, NO_ID)
-    rival_label: IntArray = column(np.int64, NO_ID)
-    rival_iou: FloatArray = column(np.float64, 0.0)
-    rival_score: FloatArray = column(np.float64, 0.0)
-    rival_xyxy: FloatArray = column(np.float64, np.nan, width=4)
-    any_support: FloatArray = column(np.float64, 0.0)
-    own_best: FloatArray = column(np.float64, 0.0)
-    part_support: FloatArray = column(np.float64, 0.0)
-    guest_label: IntArray = column(np.int64, NO_ID)
-    guest_count: IntArray = column(np.int64, 0)
-    labelled_over: FloatArray = column(np.float64, 0.0)
-
-
-@dataclass(frozen=True, eq=False)
-class Unexplained(Table):
-    """Predictions that no label explains, one per object.
-
-    nearest: the annotation that overlaps it most, or -1; ``iou`` is their overlap. iou_same, iou_other: the
-    best with a label of the same, of another name. inside_same, inside_other: the largest share of it that
-    lies in one such label. covers_same: the largest share of one label of its name that it covers.
-    clash: the best score × IoU of another unexplained prediction of another name. All in [0, 1].
-    """
-
-    row: IntArray = column(np.int64, NO_ID, required=True)
-    frame: IntArray = column(np.int64, NO_ID, required=True)
-    label: IntArray = column(np.int64, NO_ID, required=True)
-    xyxy: FloatArray = column(np.float64, np.nan, width=4, required=True)
-    prediction_score: FloatArray = column(np.float64, np.nan, required=True)
-    score: FloatArray = column(np.float64, np.nan, required=True)
-    iou: FloatArray = column(np.float64, 0.0)
-    nearest: IntArray = column(np.int64, NO_ID)
-    iou_same: FloatArray = column(np.float64, 0.0)
-    iou_other: FloatArray = column(np.float64, 0.0)
-    inside_same: FloatArray = column(np.float64, 0.0)
-    inside_other: FloatArray = column(np.float64, 0.0)
-    covers_same: FloatArray = column(np.float64, 0.0)
-    clash: FloatArray = column(np.float64, 0.0)
-    echo: FloatArray = column(np.float64, 0.0)
-
-
-@dataclass(frozen=True, eq=False)
-class Twins(Table):
-    """Two annotations on one spot. left, right: their rows. same: whether they carry one name."""
-
-    left: IntArray = column(np.int64, NO_ID, required=True)
-    right: IntArray = column(np.int64, NO_ID, required=True)
-    iou: FloatArray = column(np.float64, np.nan, required=True)
-    same: BoolArray = column(np.bool_, True)
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Labels and predictions of every ``step``-th frame as they are, to learn from. judged: (annotations,)."""
-
-    annotations: Annotations
-    judged: BoolArray
-    predictions: Predictions
-    step: int
-
-    @classmethod
-    def concat(cls, parts: Sequence[Sample]) -> Sample:
-        """Samples of consecutive blocks as one."""
-        return cls(
-            Annotations.concat(p.annotations for p in parts),
-            np.concatenate([p.judged for p in parts]),
-            Predictions.concat(p.predictions for p in parts),
-            parts[0].step,
-        )
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """All that the checks look at; blocks of frames are gathered apart and put together by ``combine``.
-
-    frame_hw: (frames, 2) height and width of every frame of the snapshot, 0 if unknown.
-    """
-
-    annotations: Annotations
-    frame_hw: IntArray
-    labels: LabelEvidence
-    unexplained: Unexplained
-    twins: Twins
-    sample: Sample
-
-
-def combine(parts: Sequence[Evidence]) -> Evidence:
-    """The evidence of one or more consecutive blocks of frames as one."""
-    return Evidence(
-        Annotations.concat(p.annotations for p in parts),
-        parts[0].frame_hw,
-        LabelEvidence.concat(p.labels for p in parts),
-        Unexplained.concat(p.unexplained for p in parts),
-        Twins.concat(p.twins for p in parts),
-        Sample.concat([p.sample for p in parts]),
-    )
 
 
 def gather(
@@ -352,3 +229,6 @@ def _twins(labels: Annotations, rows: IntArray, frame_hw: IntArray) -> Twins:
     pairs = pairs[pairs.iou >= TWIN_IOU]
     same = labels.label[pairs.left] == labels.label[pairs.right]
     return Twins(left=rows[pairs.left], right=rows[pairs.right], iou=pairs.iou, same=same)
+
+
+__all__ = ["Evidence", "LabelEvidence", "Sample", "Twins", "Unexplained", "combine", "gather"]
