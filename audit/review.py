@@ -108,15 +108,15 @@ class Review:
         """Write down an answer; it is on disk when this returns.
 
         label: the name chosen with ``Answer.OTHER``. seconds: from the question's appearing to the answer.
-        Raises UsageError for an unknown finding or label, or an answer the question does not allow.
+        Raises UsageError for an unknown finding or label, or if that label is the shape's already.
         """
         with self._lock:
             asked = self.question(finding)
             if answer is Answer.OTHER:
-                if not asked.can_relabel:
-                    raise UsageError(f"finding {finding}: no other label can be given to this question")
                 if label not in self.run.labels:
                     raise UsageError(f"label {label[:80]!r} is not in this run")
+                if label == self.label(self.row(finding)):
+                    raise UsageError(f"it is labelled {label[:80]!r} already; choose another label")
             took = min(max(seconds if np.isfinite(seconds) else 0.0, 0.0), MAX_SECONDS)
             chosen = label if answer is Answer.OTHER else ""
             self._write(finding, verdict(asked, answer), round(took, 3), chosen)
@@ -139,6 +139,10 @@ class Review:
         row = self.row(finding)
         f, names = self.findings, (*self.run.labels, "")
         return question(int(f.type[row]), names[f.label[row]], names[f.suggested_label[row]], float(f.score[row]))
+
+    def label(self, row: int) -> str:
+        """What the shape of the finding in this row is called now, "" if there is none."""
+        return (*self.run.labels, "")[int(self.findings.label[row])]
 
     def title(self, row: int) -> str:
         """The type of the finding in this row, in words."""

@@ -144,6 +144,17 @@ def test_another_label_accepts_with_that_label(run: RunFolder) -> None:
         review.answer("nowhere", Answer.YES)
 
 
+def test_the_label_that_a_shape_has_is_no_other_label(tmp_path: Path) -> None:
+    slipped = Findings(type=[FindingType.LOW_OVERLAP], frame=[0], score=[0.5], annotation=[0], label=[2])
+    annotations = Annotations(xyxy=np.zeros((1, 4)), frame=[0], label=[2], annotation_id=[1])
+    run = save_run(tmp_path, Frames(name=["0.jpg"], number=[0]), annotations, findings=slipped, labels=list(LABELS))
+    review = Review(run, "ann")
+    (asked,) = review.ask(1)
+    with pytest.raises(UsageError, match="labelled 'tie' already; choose another"):
+        review.answer(asked, Answer.OTHER, label="tie")
+    assert decisions.read(run.path) == []
+
+
 @pytest.mark.parametrize("seconds", [-1.0, math.nan, math.inf, 1e9])
 def test_odd_times_are_bounded(run: RunFolder, seconds: float) -> None:
     review = Review(run, "ann")

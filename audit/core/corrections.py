@@ -88,7 +88,8 @@ def plan_corrections(
     Missing label: create, in the type that the task uses for that label. Low IoU: the predicted place in the
     shape's own type. Wrong label: the suggested one. Extra, duplicate: delete. Invalid shape: swapped corners
     are put in order, what sticks out of the image is cut off, a shape that shows nothing is deleted.
-    A label the reviewer chose replaces the suggested one, and turns "delete" into "relabel".
+    A label the reviewer chose replaces the suggested one. Of a Low IoU, an extra or a duplicate it is all that
+    changes: who names a shape has neither judged the proposed outline nor asked to delete anything.
     Tracks, and shapes whose type the proposal cannot keep, become issues.
     """
     planner = _Planner(findings, snapshot, masks)
@@ -121,13 +122,13 @@ class _Planner:
         annotation = int(self.f.annotation[row])
         if self.s.annotations.track[annotation]:
             return self.issue(row, decision, why="it is part of a track, which is never rewritten")
-        if kind is FindingType.LOW_OVERLAP:
-            return self._moved(row, decision)
         if kind is FindingType.INVALID_SHAPE:
             return self._repaired(row, decision)
         if kind is FindingType.MISMATCHING_LABEL:
             return self._relabelled(row, decision, decision.label or self._name(self.f.suggested_label[row]))
-        return self._relabelled(row, decision, decision.label) if decision.label else self._deleted(row)
+        if decision.label:
+            return self._relabelled(row, decision, decision.label)
+        return self._moved(row, decision) if kind is FindingType.LOW_OVERLAP else self._deleted(row)
 
     def issue(self, row: int, decision: Decision, *, why: str = "") -> Correction:
         f, frame = self.f, int(self.f.frame[row])
@@ -173,7 +174,7 @@ class _Planner:
         geometry = self._proposal(row, shape)
         if geometry is None:
             return self.issue(row, decision, why=f"the proposal has no {shape.name.lower()}")
-        return self._changed(row, geometry, decision.label)
+        return self._changed(row, geometry, "")
 
     def _relabelled(self, row: int, decision: Decision, label: str) -> Correction:
         if ShapeType(self.s.annotations.shape[self.f.annotation[row]]) is ShapeType.SKELETON:

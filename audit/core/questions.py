@@ -21,19 +21,22 @@ class Answer(str, Enum):
 NAME_SHOWN = 60
 """Longest name of a label in a question, in characters: a longer one would push the question itself away."""
 
+KEEP = "Keep it, under another label …"
+"""What a reviewer says who finds the name wrong rather than what was asked."""
+
 
 @dataclass(frozen=True)
 class Question:
     """text: the question. yes, no: what the two buttons say. accepts: the answer that accepts the finding.
 
-    can_relabel: whether another label than the suggested one can be given.
+    other: what the button for another label says; what choosing one does besides naming.
     """
 
     text: str
     yes: str
     no: str
     accepts: Answer = Answer.YES
-    can_relabel: bool = False
+    other: str = "Other label …"
 
 
 def question(finding_type: int, label: str, suggested: str, score: float) -> Question:
@@ -46,17 +49,19 @@ def question(finding_type: int, label: str, suggested: str, score: float) -> Que
     sure = f"({100 * score:.1f} %)"
     if kind is FindingType.MISSING_ANNOTATION:
         text = f"Is there {_article(suggested)} {suggested} here? {sure}"
-        return Question(text, "Yes, add it", "No, nothing to add", can_relabel=True)
+        return Question(text, "Yes, add it", "No, nothing to add")
     if kind is FindingType.MISMATCHING_LABEL:
-        return Question(f"{label} or {suggested}? {sure}", f"It is {suggested}", f"It is {label}", can_relabel=True)
+        return Question(f"{label} or {suggested}? {sure}", f"It is {suggested}", f"It is {label}")
     if kind is FindingType.LOW_OVERLAP:
-        return Question(f"Which outline fits {label} better? {sure}", "The dashed blue one", "The orange one")
+        return Question(f"Which outline fits {label} better? {sure}", "The dashed blue one", "The orange one", other=KEEP)
     if kind is FindingType.EXTRA_ANNOTATION:
         text = f"Is there anything here at all? It is labelled {label}. {sure}"
-        return Question(text, "Yes, keep the label", "No, remove it", accepts=Answer.NO, can_relabel=True)
+        return Question(text, "Yes, keep the label", "No, remove it", accepts=Answer.NO)
     if kind is FindingType.DUPLICATE_ANNOTATION:
-        return Question(f"Is this the same {label}, labelled twice? {sure}", "Yes, remove one", "No, keep both")
-    return Question(f"Is this shape of {label} broken? {sure}", "Yes, it is broken", "No, it is fine")
+        text = f"Is this the same {label}, labelled twice? {sure}"
+        return Question(text, "Yes, remove one", "No, keep both", other=KEEP)
+    text = f"Is this shape of {label} broken? {sure}"
+    return Question(text, "Yes, it is broken", "No, it is fine", other="Broken, and another label …")
 
 
 def verdict(asked: Question, answer: Answer) -> Verdict:

@@ -142,6 +142,12 @@ def test_low_overlap_redraws_in_the_shapes_own_type(shape: ShapeType, mask: Any,
         assert done.why in done.text
 
 
+@pytest.mark.parametrize("kind", [T.LOW_OVERLAP, T.EXTRA_ANNOTATION, T.DUPLICATE_ANNOTATION])
+def test_naming_a_shape_changes_nothing_but_its_name(kind: FindingType) -> None:
+    done = one(snapshot({}), finding(kind), label="bus")
+    assert (done.action, done.annotation_id, done.label, done.geometry) == (Action.RELABEL, 100, "bus", None)
+
+
 def test_turned_shapes_and_tracks_are_not_redrawn() -> None:
     turned = one(snapshot({"rotation": 30.0}), finding(T.LOW_OVERLAP))
     assert (turned.action, "turned" in turned.text) == (Action.ISSUE, True)

@@ -30,6 +30,7 @@ def test_the_answers_and_verdicts_of_a_question_belong_together(kind: FindingTyp
     assert verdict(asked, asked.accepts) is Verdict.ACCEPT
     assert verdict(asked, Answer.UNSURE) is Verdict.UNSURE
     assert verdict(asked, Answer.OTHER) is Verdict.ACCEPT
+    assert asked.other.casefold().endswith("other label …")
 
 
 def test_yes_there_is_something_keeps_the_label_that_was_called_extra() -> None:

@@ -283,7 +283,7 @@
     const press = useCallback((what) => {
       if (what === "undo") review.undo();
       else if (!current) return;
-      else if (what === "other") { if (current.question.relabel) setChoosing(true); }
+      else if (what === "other") setChoosing(true);
       else review.answer(what);
     }, [current]);
 
@@ -325,12 +325,12 @@
           h("p", { className: "kind" }, h("i", { style: { background: TYPES[current.type] } }), current.title),
           h("h2", null, asked.text),
           choosing
-            ? h(OtherLabel, { labels: session.labels, onChoose: (l) => review.answer("other", l), onClose: () => setChoosing(false) })
+            ? h(OtherLabel, { labels: session.labels.filter((_, code) => code !== current.label), onChoose: (l) => review.answer("other", l), onClose: () => setChoosing(false) })
             : h("div", { className: "answers" }, // "yes" and "no" look alike: nothing must lean to the suggestion
               h(Button, { className: "plainly", keys: ["Y", "ArrowRight"], onClick: () => press("yes") }, asked.yes),
               h(Button, { className: "plainly", keys: ["N", "ArrowLeft"], onClick: () => press("no") }, asked.no),
               h(Button, { keys: ["U", "ArrowDown"], onClick: () => press("unsure") }, "Unsure"),
-              asked.relabel ? h(Button, { keys: ["L"], onClick: () => press("other") }, "Other label …") : null,
+              h(Button, { keys: ["L"], onClick: () => press("other") }, asked.other),
               undo),
           h(Facts, { item: current })));
     }
