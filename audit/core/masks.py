@@ -13,6 +13,8 @@ from pycocotools import mask as coco_mask
 from audit.core.table import FloatArray, IntArray, ObjectArray
 
 ELLIPSE_VERTICES = 128
+LONGEST_SHIFT = 60
+"""Bits of a run length; no picture needs more, and broken counts must not overflow."""
 
 
 def rle_of_rings(rings: Sequence[FloatArray], hw: tuple[int, int]) -> bytes:
@@ -41,18 +43,25 @@ def decode(counts: bytes, hw: tuple[int, int]) -> NDArray[np.bool_]:
 
 def run_lengths(counts: bytes) -> list[int]:
     """The alternating run lengths (0s first) of compressed counts, by COCO's LEB128-like code."""
-    runs: list[int] = []
-    value = shift = 0
-    for char in counts:
-        c = char - 48
-        value |= (c & 0x1F) << (5 * shift)
-        shift += 1
-        if not c & 0x20:
-            if c & 0x10:
-                value |= -1 << (5 * shift)
-            runs.append(value + runs[-2] if len(runs) > 2 else value)
-            value = shift = 0
+    runs: list[int] = runs_of(counts).tolist()
     return runs
+
+
+def runs_of(counts: bytes) -> IntArray:
+    """``run_lengths`` as an array (k,). Bytes after the last whole number are left out."""
+    code = np.frombuffer(counts, np.uint8).astype(np.int64) - 48
+    last = np.flatnonzero((code & 0x20) == 0)
+    code = code[: last[-1] + 1] if len(last) else code[:0]
+    first = np.concatenate([[0], last[:-1] + 1]).astype(np.int64)[: len(last)]
+    length = last - first + 1
+    shift = np.minimum(5 * (np.arange(len(code)) - np.repeat(first, length)), LONGEST_SHIFT)
+    values = np.add.reduceat((code & 0x1F) << shift, first) if len(first) else code
+    values -= np.where(
+        code[last] & 0x10, np.int64(1) << np.minimum(5 * length, LONGEST_SHIFT), 0
+    )  # the sign of two's complement
+    # from the fourth on, each is told as the step from the one before the last
+    values[2::2], values[1::2] = values[2::2].cumsum(), values[1::2].cumsum()
+    return values
 
 
 def box_of(counts: bytes, hw: tuple[int, int]) -> FloatArray:
