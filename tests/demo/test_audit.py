@@ -2,45 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from audit.cli import cli
-from audit.demo.export import planted, write_export
+from audit.demo.export import planted
 from audit.demo.judge import Outcome, judge, others, verdict
-from audit.demo.scenes import SCENES
-from audit.errors import ServiceError
-
-NEEDED = sorted({"ultralytics", "torch", *(s.package for s in SCENES)})
-pytestmark = pytest.mark.skipif(
-    any(importlib.util.find_spec(p) is None for p in NEEDED), reason=f"needs the extras: {', '.join(NEEDED)}"
-)
+from tests.demo.audited import audited
 
 
 @pytest.fixture(scope="module")
-def weights() -> Path:
-    from audit.adapters.ultralytics.weights import find_weights
-
-    try:
-        return find_weights("yolo11n")
-    except ServiceError as error:
-        pytest.skip(f"without a network there are no weights: {error}")
-
-
-@pytest.fixture(scope="module")
-def rows(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def rows(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """The findings as ``cvat-audit findings --json`` prints them."""
-    folder = tmp_path_factory.mktemp("demo")
-    write_export(folder / "export.zip")
-    command = ["run", str(folder / "export.zip"), "--model", str(weights), "--out", str(folder / "run")]
-    result = CliRunner().invoke(cli, [*command, "--no-fiftyone", "--no-report"], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    result = CliRunner().invoke(cli, ["findings", str(folder / "run"), "--json"], catch_exceptions=False)
+    run = audited(tmp_path_factory.mktemp("demo"))
+    result = CliRunner().invoke(cli, ["findings", str(run), "--json"], catch_exceptions=False)
     return list(json.loads(result.stdout))
 
 

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from audit.adapters.fiftyone.database import URI, database
+
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 class Notes:
@@ -41,3 +55,17 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         patch.delenv(URI, raising=False)
         with database(Notes()) as address:
             yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    with playwright.sync_playwright() as running:
+        program = program or running.chromium.executable_path
+        if not Path(program).exists():
+            reason = "no Chromium here; get one with: playwright install --with-deps chromium"
+            pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+        opened = running.chromium.launch(executable_path=program, args=CHROMIUM_FLAGS)
+        yield opened
+        opened.close()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -25,16 +23,6 @@ from audit.adapters.fiftyone.board import import_run
 from audit.errors import ServiceError, UsageError
 from tests.adapters.fiftyone import runs
 from tests.adapters.fiftyone.conftest import Notes
-
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 COMMAND = """
 import sys
@@ -127,20 +115,6 @@ def test_the_app_ends_with_its_command_however_it_ends(dataset: str, ending: sig
     assert [p for p in alive if p.status() != psutil.STATUS_ZOMBIE] == []
     if ending != signal.SIGKILL:
         assert command.returncode == 0
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    with playwright.sync_playwright() as running:
-        program = program or running.chromium.executable_path
-        if not Path(program).exists():
-            reason = "no Chromium here; get one with: playwright install --with-deps chromium"
-            pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-        opened = running.chromium.launch(executable_path=program, args=CHROMIUM_FLAGS)
-        yield opened
-        opened.close()
 
 
 @pytest.mark.browser

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import statistics
 import subprocess
@@ -28,7 +27,7 @@ from audit.core.findings import Findings, FindingType
 from audit.runs import RunFolder
 from tests.adapters.fiftyone import runs
 from tests.adapters.fiftyone.conftest import Notes
-from tests.adapters.fiftyone.test_app import CHROMIUM_FLAGS
+from tests.demo.audited import audited
 from tests.report.conftest import save_run
 
 pytestmark = pytest.mark.browser
@@ -56,20 +55,6 @@ LATENCY = """async (presses) => {
   }
   return took;
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    with playwright.sync_playwright() as running:
-        program = program or running.chromium.executable_path
-        if not Path(program).exists():
-            reason = "no Chromium here; get one with: playwright install --with-deps chromium"
-            pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-        opened = running.chromium.launch(executable_path=program, args=CHROMIUM_FLAGS)
-        yield opened
-        opened.close()
 
 
 def many(folder: Path, findings: int, frames: int, labels: tuple[str, ...] = LABELS) -> RunFolder:
@@ -161,8 +146,17 @@ def command(run: RunFolder, *options: str) -> Iterator[tuple[str, subprocess.Pop
         process.communicate()
 
 
-def test_ten_answers_by_keyboard_survive_the_kill_of_everything(browser: Any, tmp_path: Path) -> None:
-    run = many(tmp_path, 40, 12)
+@pytest.fixture(scope="module")
+def demo_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """What ``scripts/demo`` shows: real photographs, a real detector, planted mistakes."""
+    return RunFolder.open(audited(tmp_path_factory.mktemp("demo")))
+
+
+def test_ten_answers_by_keyboard_survive_the_kill_of_everything(
+    demo_run: RunFolder, browser: Any, tmp_path: Path
+) -> None:
+    run, findings = demo_run, len(demo_run.findings())
+    assert findings > 10
     said = []
     with command(run) as (url, process):
         visit = Visit(browser, url)
@@ -193,13 +187,13 @@ def test_ten_answers_by_keyboard_survive_the_kill_of_everything(browser: Any, tm
     assert all(d.seconds > 0 for d in stands.values())
     with command(run) as (url, _):
         visit = Visit(browser, url)
-        assert "10 done by you · 30 left" in visit.page.locator(".numbers").inner_text()
+        assert f"10 done by you · {findings - 10} left" in visit.page.locator(".numbers").inner_text()
         assert visit.shown() not in said
         visit.press("z")  # also what an earlier session answered can be taken back
         assert visit.shown() == said[-1]
         visit.page.reload()
         visit.question.wait_for(timeout=60_000)
-        assert "9 done by you · 31 left" in visit.page.locator(".numbers").inner_text()
+        assert f"9 done by you · {findings - 9} left" in visit.page.locator(".numbers").inner_text()
         assert visit.failed == []
         visit.page.close()
 
