@@ -123,17 +123,7 @@ class Journal:
         """Every shape and issue we wrote, in the order of the first write."""
         found: dict[tuple[str, int, int], Chain] = {}
         for request in self.requests:
-            for item, result in request.done():
-                if result.id is None:
-                    continue
-                key = (request.kind, request.job, result.id)
-                if key not in found:
-                    first = Chain(result.id, request.job, request.kind, item.before, result.after, item.findings)
-                    found[key] = first
-                else:
-                    chain = found[key]
-                    chain.after = result.after
-                    chain.findings = tuple(dict.fromkeys((*chain.findings, *item.findings)))
+            link(found, request)
         return list(found.values())
 
     def begin(self, request: Request) -> Request:
@@ -159,6 +149,22 @@ class Journal:
             os.fsync(self._stream.fileno())
         except OSError as error:
             raise ServiceError(f"cannot write {self.path}: {error.strerror or error}; nothing more is sent") from error
+
+
+def link(chains: dict[tuple[str, int, int], Chain], request: Request) -> list[Chain]:
+    """Take what a closed request did into the chains, which are kept by kind, job and id; gives those it touched."""
+    touched = []
+    for item, result in request.done():
+        if result.id is None:
+            continue
+        key = (request.kind, request.job, result.id)
+        if key not in chains:
+            chains[key] = Chain(result.id, request.job, request.kind, item.before, result.after, item.findings)
+        else:
+            chains[key].after = result.after
+            chains[key].findings = tuple(dict.fromkeys((*chains[key].findings, *item.findings)))
+        touched.append(chains[key])
+    return touched
 
 
 def read(run: Path) -> Journal:

@@ -87,7 +87,7 @@ def _push(
     include_completed: bool,
     progress: Progress,
 ) -> Report:
-    report = _begun(target, known, journal)
+    report = begun(target, known, journal)
     jobs: dict[int, list[Correction]] = {}
     for correction in intent.plan.corrections:
         jobs.setdefault(intent.place(correction).job, []).append(correction)
@@ -98,7 +98,7 @@ def _push(
         for job, corrections in sorted(jobs.items()):
             if report.failure is None:
                 _job(intent, target, known, journal, report, job, corrections, include_completed)
-            _rest(report, [_line(c, job) for c in corrections])
+            rest(report, [_line(c, job) for c in corrections])
             advance()
     return report
 
@@ -116,7 +116,7 @@ def _job(  # noqa: PLR0913, PLR0917 - the parts of one push
     """One job: shapes first, then issues. A server that fails ends the push, with what was done told."""
     try:
         view = target.job(job)
-        refusal = "" if include_completed or not _signed_off(view) else _SIGNED_OFF.format(job)
+        refusal = "" if include_completed or not signed_off(view) else SIGNED_OFF.format(job)
         usable = [c for c in corrections if _usable(c, intent, view, refusal, report)]
         done = known.pushed("shapes")
         ours = _Ours(known)
@@ -134,15 +134,16 @@ def _job(  # noqa: PLR0913, PLR0917 - the parts of one push
     except UsageError as error:
         if getattr(error, "status", None) == 401:
             raise
-        _rest(report, [_line(c, job) for c in corrections], status="failed", reason=str(error))
+        rest(report, [_line(c, job) for c in corrections], status="failed", reason=str(error))
     except ServiceError as error:
         report.failure = error
 
 
-_SIGNED_OFF = "job {} is accepted and completed; write to it all the same with --include-completed"
+SIGNED_OFF = "job {} is accepted and completed; write to it all the same with --include-completed"
 
 
-def _signed_off(job: JobView) -> bool:
+def signed_off(job: JobView) -> bool:
+    """Whether people are done with the job."""
     return job.stage == "acceptance" and job.state == "completed"
 
 
@@ -155,7 +156,7 @@ def _usable(correction: Correction, intent: Intent, view: JobView, refusal: str,
     return not refusal
 
 
-def _rest(report: Report, lines: Sequence[Line], status: str = "to do", reason: str = "") -> None:
+def rest(report: Report, lines: Sequence[Line], status: str = "to do", reason: str = "") -> None:
     """Every correction has a line, also those that were not reached."""
     told = {(line.findings, line.action) for line in report.lines}
     left = [line for line in lines if (line.findings, line.action) not in told]
@@ -240,7 +241,7 @@ class _Ours:
         return left is not None and found == target.digest(left)
 
 
-def _begun(target: PushTarget, known: Journal, journal: Journal | None) -> Report:
+def begun(target: PushTarget, known: Journal, journal: Journal | None) -> Report:
     """The report, after the loose ends of an earlier command were tied up."""
     report = Report()
     if journal is not None:
@@ -251,7 +252,7 @@ def _begun(target: PushTarget, known: Journal, journal: Journal | None) -> Repor
 
 
 def _undo(target: PushTarget, known: Journal, journal: Journal | None, progress: Progress) -> Report:
-    report = _begun(target, known, journal)
+    report = begun(target, known, journal)
     jobs: dict[int, list[Chain]] = {}
     for chain in known.chains():
         if not chain.undone:
@@ -268,10 +269,10 @@ def _undo(target: PushTarget, known: Journal, journal: Journal | None, progress:
                 if getattr(error, "status", None) == 401:
                     raise
                 if isinstance(error, UsageError):
-                    _rest(report, lines, "failed", str(error))
+                    rest(report, lines, "failed", str(error))
                 else:
                     report.failure = error
-            _rest(report, lines)
+            rest(report, lines)
             advance()
     return report
 

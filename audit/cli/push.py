@@ -55,7 +55,7 @@ def push(  # noqa: PLR0913, PLR0917 - one parameter per option
     from audit.pushing import push as send
     from audit.runs import RunFolder
 
-    execute = _decided(dry_run, yes)
+    execute = decided(dry_run, yes)
     opened = RunFolder.open(run)
     source = str(opened.manifest["source"])
     if not is_address(source):
@@ -86,7 +86,7 @@ def undo(run: Path, dry_run: bool, yes: bool, auth: str | None, as_json: bool) -
     from audit.pushing import undo as take_back
     from audit.runs import RunFolder
 
-    execute = _decided(dry_run, yes)
+    execute = decided(dry_run, yes)
     opened = RunFolder.open(run)
     with _target(_server(opened), auth) as target:
         report = take_back(run, target, execute=execute, progress=TerminalProgress())
@@ -123,7 +123,8 @@ def pull_issues(run: Path, auth: str | None, as_json: bool) -> None:
     click.echo(f"{len(replies)} issues of this run, {new} new decisions.")
 
 
-def _decided(dry_run: bool, yes: bool) -> bool:
+def decided(dry_run: bool, yes: bool) -> bool:
+    """Whether to send. Raises UsageError for both at once."""
     if dry_run and yes:
         raise UsageError("--dry-run and --yes exclude each other")
     return yes
@@ -173,6 +174,11 @@ def _to_export(run: RunFolder, mode: str, to: Path | None, *, execute: bool, as_
 
 def _end(run: RunFolder, report: Report, execute: bool, as_json: bool, command: str) -> None:
     _print(run, report, execute, as_json)
+    leave(report, command)
+
+
+def leave(report: Report, command: str) -> None:
+    """End with what the report tells: the failure that stopped it, or the exit code."""
     if report.failure is not None:
         left = report.count("to do")
         error, kind = str(report.failure), type(report.failure)

@@ -70,7 +70,7 @@ def _server_store(options: SourceOptions) -> AnnotationStore:
     parse_address(options.source)  # a wrong address must be told before a password is asked for
     return open_store(
         options.source,
-        credentials=_credentials(options),
+        credentials=credentials_of(options),
         organization=options.organization,
         frames=options.frames,
         job_stage=options.job_stage,
@@ -103,7 +103,8 @@ def _refuse(source: str, options: dict[str, object]) -> None:
         raise UsageError(f"{given[0]} does not go with {kind} as the source ({source})")
 
 
-def _credentials(options: SourceOptions) -> Credentials:
+def credentials_of(options: SourceOptions) -> Credentials:
+    """How to log in to the source's server, asked for on a terminal if need be. Raises UsageError."""
     credentials = credentials_from(options.auth, os.environ)
     if credentials.needs_password and not sys.stdin.isatty():
         raise UsageError("no way to log in: set CVAT_ACCESS_TOKEN, or give --auth USER and the password in PASS")
@@ -144,7 +145,7 @@ def _function(name: str, source: SourceOptions, mapping: Mapping[str, str], snap
     return open_function(
         source.source,
         name,
-        credentials=_credentials(source),
+        credentials=credentials_of(source),
         organization=source.organization,
         mapping=mapping,
         labels=snapshot.labels,
