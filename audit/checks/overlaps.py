@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from audit.core.annotations import NO_ID, Annotations, Predictions
@@ -15,16 +17,34 @@ def outlined(labels: Annotations) -> BoolArray:
     return np.array([m is not None or p is not None for m, p in zip(labels.mask, labels.points, strict=True)], bool)
 
 
-def with_mask_iou(pairs: Pairs, labels: Annotations, predictions: Predictions, frame_hw: IntArray) -> Pairs:
-    """Where the label has an outline and the prediction a mask, their masks' IoU replaces that of the boxes."""
+@dataclass(frozen=True)
+class Masks:
+    """The masks (RLE counts) behind pairs of labels and predictions. labels, predictions: None where there is none.
+
+    hw: (labels, 2) height and width of each label's frame. by_mask: (pairs,) whether their IoU is that of masks.
+    """
+
+    labels: ObjectArray
+    predictions: ObjectArray
+    hw: IntArray
+    by_mask: BoolArray
+
+
+def with_mask_iou(
+    pairs: Pairs, labels: Annotations, predictions: Predictions, frame_hw: IntArray
+) -> tuple[Pairs, Masks | None]:
+    """Where the label has an outline and the prediction a mask, their masks' IoU replaces that of the boxes.
+
+    Also gives those masks; None where no prediction has one.
+    """
     has_mask = np.array([m is not None for m in predictions.mask], bool)
     if not has_mask.any():
-        return pairs
-    chosen = np.flatnonzero(
-        has_mask[pairs.right] & outlined(labels)[pairs.left] & (frame_hw[labels.frame[pairs.left]] > 0).all(axis=1)
-    )
+        return pairs, None
+    hw = frame_hw[labels.frame]
+    by_mask = has_mask[pairs.right] & outlined(labels)[pairs.left] & (hw[pairs.left] > 0).all(axis=1)
+    chosen = np.flatnonzero(by_mask)
     drawn = drawn_masks(labels, np.unique(pairs.left[chosen]), frame_hw)
-    return refined(pairs, chosen, drawn, predictions.mask, frame_hw[labels.frame])
+    return refined(pairs, chosen, drawn, predictions.mask, hw), Masks(drawn, predictions.mask, hw, by_mask)
 
 
 def drawn_masks(labels: Annotations, rows: IntArray, frame_hw: IntArray) -> ObjectArray:

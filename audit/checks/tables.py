@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -21,7 +21,8 @@ class LabelEvidence(Table):
     any_support: the best score × IoU of any name. own_best: the highest score of its own name that overlaps
     it by ``MATCH_IOU``; part_support: the best score × shared area / smaller area of its own name.
     guest_label, guest_count: the likeliest other name predicted inside it, and how many of those lie there.
-    labelled_over: the largest share of it that one other label covers.
+    labelled_over: the largest share of it that one other label covers. masked: whether its own prediction
+    was compared with it mask by mask; then ``Outlines`` has a row for it.
     All supports, shares and IoUs in [0, 1], 0 where there is none.
     """
 
@@ -46,6 +47,38 @@ class LabelEvidence(Table):
     guest_label: IntArray = column(np.int64, NO_ID)
     guest_count: IntArray = column(np.int64, 0)
     labelled_over: FloatArray = column(np.float64, 0.0)
+    masked: BoolArray = column(np.bool_, False)
+
+
+@dataclass(frozen=True, eq=False)
+class Outlines(Table):
+    """How the mask of each label differs from that of its own prediction; one row per such pair of masks.
+
+    row: of the annotation, ascending. boundary_iou: of the two. missing: share of the prediction that the label
+    leaves out, extra: share of the label outside the prediction; *_part: the same of the largest connected part
+    thicker than a rim, *_at: where that lies (``audit.core.outlines.SIDES``). growth: natural logarithm of the
+    label's area over the prediction's. drift: way from the prediction's middle to the label's, as a share of the
+    prediction's side. merged: how much better several predictions of its name, apart from one another, fill the
+    label than any alone (gain in IoU), merged_count: how many, merged_score: the least of their scores.
+    split: how much better it and other labels of its name fill the prediction together than it alone,
+    split_with: the row of the largest of these, or -1.
+    """
+
+    row: IntArray = column(np.int64, NO_ID, required=True)
+    boundary_iou: FloatArray = column(np.float64, np.nan, required=True)
+    missing: FloatArray = column(np.float64, 0.0)
+    extra: FloatArray = column(np.float64, 0.0)
+    missing_part: FloatArray = column(np.float64, 0.0)
+    extra_part: FloatArray = column(np.float64, 0.0)
+    missing_at: IntArray = column(np.int64, 0)
+    extra_at: IntArray = column(np.int64, 0)
+    growth: FloatArray = column(np.float64, 0.0)
+    drift: FloatArray = column(np.float64, 0.0, width=2)
+    merged: FloatArray = column(np.float64, 0.0)
+    merged_count: IntArray = column(np.int64, 0)
+    merged_score: FloatArray = column(np.float64, 0.0)
+    split: FloatArray = column(np.float64, 0.0)
+    split_with: IntArray = column(np.int64, NO_ID)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +142,8 @@ class Sample:
 class Evidence:
     """All that the checks look at; blocks of frames are gathered apart and put together by ``combine``.
 
-    frame_hw: (frames, 2) height and width of every frame of the snapshot, 0 if unknown.
+    frame_hw: (frames, 2) height and width of every frame of the snapshot, 0 if unknown. outlines: empty
+    where nothing was compared by masks.
     """
 
     annotations: Annotations
@@ -118,6 +152,7 @@ class Evidence:
     unexplained: Unexplained
     twins: Twins
     sample: Sample
+    outlines: Outlines = field(default_factory=Outlines)
 
 
 def combine(parts: Sequence[Evidence]) -> Evidence:
@@ -129,4 +164,5 @@ def combine(parts: Sequence[Evidence]) -> Evidence:
         Unexplained.concat(p.unexplained for p in parts),
         Twins.concat(p.twins for p in parts),
         Sample.concat([p.sample for p in parts]),
+        Outlines.concat(p.outlines for p in parts),
     )
