@@ -89,14 +89,17 @@ def crop_pair(a: bytes, b: bytes, hw: tuple[int, int]) -> tuple[BoolArray, BoolA
 
 
 def crop(counts: bytes, hw: tuple[int, int], xyxy: tuple[int, int, int, int]) -> BoolArray:
-    """The part of a mask within whole pixels ``xyxy`` of the frame, without unrolling the rest of it."""
+    """The part of a mask within whole pixels ``xyxy`` of the frame, without unrolling the rest of it.
+
+    Pixels that broken counts do not tell of are background.
+    """
     left, top, right, bottom = xyxy
-    ends = np.cumsum(runs_of(counts))  # column by column, as COCO counts
+    runs = runs_of(counts)
     first, last = left * hw[0], right * hw[0]
-    within = np.clip(ends, first, last)
-    lengths = within - np.concatenate([[first], within[:-1]])
-    inside = np.arange(len(lengths)) % 2 == 1
-    columns = np.repeat(inside, lengths).reshape(right - left, hw[0])
+    ends = np.append(np.clip(np.cumsum(runs), first, last), last)  # column by column, as COCO counts
+    lengths = np.maximum(ends - np.concatenate([[first], ends[:-1]]), 0)
+    inside = np.append(np.arange(len(runs)) % 2 == 1, False)
+    columns = np.repeat(inside, lengths)[: last - first].reshape(right - left, hw[0])
     return np.ascontiguousarray(columns[:, top:bottom].T)
 
 

@@ -137,3 +137,10 @@ def test_laws(seed: int) -> None:
     assert (one.missing, one.extra) == (other.extra, other.missing)
     assert difference(encode(a), encode(a), (50, 70)).boundary_iou == 1
     assert np.array_equal(decode(encode(a), (50, 70)), a)
+
+
+def test_broken_counts_are_background() -> None:
+    small = encode(np.ones((3, 3)))
+    assert crop(small, (10, 10), (0, 0, 10, 10)).sum() == 9
+    assert crop(encode(np.ones((20, 20))), (10, 10), (0, 0, 10, 10)).all()
+    assert not crop(b"", (10, 10), (0, 0, 10, 10)).any()
