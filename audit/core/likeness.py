@@ -21,7 +21,7 @@ CELLS_HW = (8, 9)
 HASH_BITS = 64
 UNKNOWN = np.uint64(0)
 """The hash of what was never looked at, and of a picture without any contrast: alike to nothing."""
-SAMPLES = 8
+SAMPLES = 16
 """Pixels a cell is averaged from, in each direction: more change nothing but the time it takes."""
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
 """Weights of red, green and blue in brightness (ITU-R BT.601)."""
