@@ -16,6 +16,8 @@ from audit.checks.invalid import invalid_shape
 from audit.checks.low_overlap import low_overlap
 from audit.checks.mismatching_label import mismatching_label
 from audit.checks.missing import missing_annotation
+from audit.checks.outline_learning import OutlineKnowledge, study_outlines
+from audit.checks.outline_traits import outline_candidates, outline_findings
 from audit.checks.reasons import Witnesses, with_reasons, witnesses
 from audit.core.annotations import Snapshot
 from audit.core.findings import Findings, FindingType, ranking, with_ids
@@ -41,6 +43,7 @@ class Knowledge:
 
     habits: Habits
     weights: Weights
+    outlines: OutlineKnowledge
 
 
 def study(evidence: Evidence, n_labels: int, *, prior: Weights = PRIOR, learn: bool = True) -> Knowledge:
@@ -50,7 +53,8 @@ def study(evidence: Evidence, n_labels: int, *, prior: Weights = PRIOR, learn: b
     a copy of a sample of it (``audit.checks.calibration``).
     """
     habits = habits_of(evidence, n_labels)
-    return Knowledge(habits, learnt(evidence, n_labels, habits, prior) if learn else prior)
+    weights = learnt(evidence, n_labels, habits, prior) if learn else prior
+    return Knowledge(habits, weights, study_outlines(evidence, n_labels, habits, learn=learn))
 
 
 def find(
@@ -74,6 +78,9 @@ def find(
             score = probability(found.traits, known.weights[kind])
             likely = score >= floor
             parts.append(CHECKS[kind](evidence, found.rows[likely], score[likely]))
+    if FindingType.LOW_OVERLAP in types and len(evidence.outlines):
+        found = outline_candidates(evidence, known.habits, known.outlines.habits)
+        parts.append(outline_findings(evidence, probability(found.traits, known.outlines.weights)))
     findings = Findings.concat(parts)
     keep = _one_per_cause(findings, findings.score >= floor, len(evidence.annotations))
     return with_ids(findings[ranking(findings, np.flatnonzero(keep))], snapshot)

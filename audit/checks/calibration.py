@@ -97,7 +97,7 @@ def examples(
     if usable.sum() < FEWEST:
         return
     for seed in range(copies):
-        planted = plant(a[usable], frame_hw, seed, RATE)
+        planted = plant(a[usable], frame_hw, seed, RATE, outlines=any(m is not None for m in sample.predictions.mask))
         yield _examples(planted, a[~usable], sample.predictions, frame_hw, n_labels, habits)
 
 
@@ -114,7 +114,7 @@ def _examples(
     mistake = np.concatenate([planted.mistake, np.full(len(others), SOUND)])[order]
     original = np.concatenate([planted.original, np.full(len(others), -2)])[order]
     judged = (np.arange(len(together)) < len(planted.annotations))[order]
-    evidence = gather(together[order], predictions, judged=judged, frame_hw=frame_hw, sampling=0)
+    evidence = gather(together[order], predictions, judged=judged, frame_hw=frame_hw, sampling=0, outlines=False)
     found = candidates(evidence, habits_of(evidence, n_labels) if habits is None else habits)
     made, t = mistake[evidence.labels.row], evidence.twins
     hits: dict[FindingType, BoolArray] = {

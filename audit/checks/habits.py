@@ -95,13 +95,13 @@ def _count(label: IntArray, weight: np.ndarray, size: int) -> FloatArray:
 
 def _fit(iou: FloatArray, group: IntArray) -> tuple[FloatArray, FloatArray]:
     """Median and robust deviation per group, shrunk towards those of all, and these towards the typical values."""
-    usual = _robust(iou[iou > SLOPPIEST], (TYPICAL_IOU, TYPICAL_SPREAD))
-    rows = [_robust(iou[(group == size) & (iou > SLOPPIEST)], usual) for size in range(OCTAVES)]
+    usual = robust(iou[iou > SLOPPIEST], (TYPICAL_IOU, TYPICAL_SPREAD))
+    rows = [robust(iou[(group == size) & (iou > SLOPPIEST)], usual) for size in range(OCTAVES)]
     expected, spread = np.array(rows).T
     return expected, spread
 
 
-def _robust(values: FloatArray, before: tuple[float, float]) -> tuple[float, float]:
+def robust(values: FloatArray, before: tuple[float, float]) -> tuple[float, float]:
     """Median and 1.48 × median absolute deviation (a normal distribution's standard deviation)."""
     if not len(values):
         return before

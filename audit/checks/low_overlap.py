@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from audit.checks.evidence import Evidence
+from audit.checks.evidence import Evidence, LabelEvidence
 from audit.checks.habits import Habits, octave
 from audit.checks.traits import Candidates, above, columns, logit, relative_size
 from audit.core.findings import Findings, FindingType
@@ -33,15 +33,19 @@ TRAITS = (
 
 
 def low_overlap_candidates(evidence: Evidence, habits: Habits) -> Candidates:
-    """Every label that a prediction of its name is matched to."""
+    """Every label that a prediction of its name is matched to, by boxes; masks have ``outline_candidates``."""
     every = evidence.labels
-    rows = np.flatnonzero(every.own_prediction >= 0)
-    e = every if len(rows) == len(every) else every[rows]
+    rows = np.flatnonzero((every.own_prediction >= 0) & ~every.masked)
+    return Candidates(rows, fit_traits(every if len(rows) == len(every) else every[rows], habits))
+
+
+def fit_traits(e: LabelEvidence, habits: Habits) -> FloatArray:
+    """(n, k) the ``TRAITS`` of labels that are matched to a prediction."""
     size = octave(e.xyxy)
     surprise = (habits.expected_iou[size] - e.own_iou) / habits.spread[size]
     surprising = 1 / (1 + np.exp(np.clip(SURPRISING - surprise, -50, 50)))
     score = logit(e.own_score) / 2
-    traits = columns(
+    return columns(
         score,
         above(score, 0),
         np.clip(surprise, -2, 8) / 4,
@@ -57,7 +61,6 @@ def low_overlap_candidates(evidence: Evidence, habits: Habits) -> Candidates:
         e.labelled_over,
         logit(habits.recall(e.label, e.own_support)) / 2,
     )
-    return Candidates(rows, traits)
 
 
 def second_worst_side(xyxy: FloatArray, predicted: FloatArray) -> FloatArray:

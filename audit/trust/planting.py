@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from audit.core.annotations import Annotations
 from audit.core.findings import FindingType
-from audit.core.table import FloatArray, IntArray, objects
+from audit.core.table import FloatArray, IntArray
+from audit.trust.planting_masks import moved_outlines
 
 SOUND = -1
 SHIFT_IOU = (0.4, 0.8)
@@ -30,11 +32,12 @@ class Planted:
     dropped: Annotations
 
 
-def plant(annotations: Annotations, frame_hw: IntArray, seed: int, rate: float) -> Planted:
+def plant(annotations: Annotations, frame_hw: IntArray, seed: int, rate: float, *, outlines: bool = False) -> Planted:
     """A copy of the annotations with ``rate`` of each kind of mistake, at least one; the same for the same seed.
 
     Dropped, shifted to an IoU of 0.4 to 0.8, given another label that occurs, copied with a little
     jitter; and as many invented: the size and label of some annotation at a place with no label.
+    outlines: what is moved keeps its outline or mask; else it is a box from then on.
     """
     a, n = annotations, len(annotations)
     rng = np.random.default_rng(seed)
@@ -45,11 +48,11 @@ def plant(annotations: Annotations, frame_hw: IntArray, seed: int, rate: float) 
     xyxy[slipped] = _slipped(a.xyxy[slipped], rng)
     label[renamed] = _other_labels(a.label, renamed, rng)
     mistake[slipped], mistake[renamed] = FindingType.LOW_OVERLAP, FindingType.MISMATCHING_LABEL
-    plain = objects([None] * n)
-    points, mask = a.points.copy(), a.mask.copy()
-    points[slipped], mask[slipped] = plain[slipped], plain[slipped]
-    base = a.replace(xyxy=xyxy, label=label, points=points, mask=mask)
-    copies = base[copied].replace(xyxy=_jittered(base.xyxy[copied], 0.03, rng), points=None, mask=None)
+    base = a.replace(xyxy=xyxy, label=label, **_outlines(a, slipped, xyxy[slipped], frame_hw, outlines))
+    jittered = _jittered(base.xyxy[copied], 0.03, rng)
+    copies = base[copied]
+    moved = _outlines(copies, np.arange(len(copies)), jittered, frame_hw, outlines)
+    copies = copies.replace(xyxy=jittered, **moved)
     invented = _invented(a, frame_hw, k, rng)
     together = Annotations.concat([base, copies, invented])
     mistakes = np.concatenate(
@@ -59,6 +62,13 @@ def plant(annotations: Annotations, frame_hw: IntArray, seed: int, rate: float) 
     keep = np.setdiff1d(np.arange(len(together)), dropped)
     keep = keep[np.argsort(together.frame[keep], kind="stable")]
     return Planted(together[keep], mistakes[keep], original[keep], a[dropped])
+
+
+def _outlines(a: Annotations, rows: IntArray, xyxy: FloatArray, frame_hw: IntArray, wanted: bool) -> dict[str, Any]:
+    """The points and masks of all when these rows are moved to the boxes given."""
+    points, mask = a.points.copy(), a.mask.copy()
+    points[rows], mask[rows] = moved_outlines(a[rows], xyxy, frame_hw) if wanted else (None, None)
+    return {"points": points, "mask": mask}
 
 
 def row_iou(a: FloatArray, b: FloatArray) -> FloatArray:

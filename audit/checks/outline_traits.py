@@ -1,0 +1,114 @@
+"""Does the mask have the object's outline? The traits of labels that were compared by masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from audit.checks.evidence import Evidence, LabelEvidence
+from audit.checks.habits import OCTAVES, Habits, octave, robust
+from audit.checks.low_overlap import TRAITS as FIT_TRAITS
+from audit.checks.low_overlap import fit_traits, low_overlap
+from audit.checks.traits import Candidates, columns, logit
+from audit.core.annotations import NO_ID
+from audit.core.findings import Findings
+from audit.core.table import FloatArray
+
+TYPICAL_BOUNDARY = (0.75, 0.12)
+"""Boundary IoU of a good mask with a good prediction and its spread, used until the data at hand tell better."""
+TYPICAL_GROWTH = (0.0, 0.1)
+"""The same of the logarithm of their areas' ratio."""
+TYPICAL_DRIFT = (0.03, 0.03)
+"""The same of the way between their middles, as a share of the side."""
+SURPRISING = 2.0
+"""Robust deviations from the usual from which a mask is more likely wrong than not, other things equal."""
+TOLD_GAIN = 0.1
+"""Gain in IoU from which a mask is called merged or split."""
+
+TRAITS = (
+    *FIT_TRAITS,
+    "boundary surprise",  # how far the boundary IoU lies below what masks of this size usually have
+    "boundary surprising",  # the same, bent to 0 or 1
+    "boundary surprising and predicted surely",
+    "missing part",  # the largest piece that the label leaves out
+    "extra part",
+    "grown or shrunk",  # against what is usual between these labels and this model
+    "one-sided",  # noise leaves out as much as it adds; a worn or swollen mask does not
+    "drifted",
+    "merged",  # several predictions fill it better than any alone
+    "merged surely",
+    "split",  # with another label it fills the prediction better than alone
+)
+
+
+@dataclass(frozen=True)
+class OutlineHabits:
+    """How well masks usually fit: boundary: (octaves, 2) median and robust deviation of the boundary IoU per size.
+
+    growth, drift: the same of ``Outlines.growth`` and the length of ``Outlines.drift``, all sizes together.
+    """
+
+    boundary: FloatArray
+    growth: tuple[float, float]
+    drift: tuple[float, float]
+
+
+def outline_habits(evidence: Evidence) -> OutlineHabits:
+    """What is usual in this evidence; a few mistakes change little, since medians tell."""
+    o = evidence.outlines
+    size = octave(matched_labels(evidence).xyxy)
+    usual = robust(o.boundary_iou, TYPICAL_BOUNDARY)
+    return OutlineHabits(
+        np.array([robust(o.boundary_iou[size == s], usual) for s in range(OCTAVES)]),
+        robust(o.growth, TYPICAL_GROWTH),
+        robust(np.hypot(*o.drift.T), TYPICAL_DRIFT),
+    )
+
+
+def outline_candidates(evidence: Evidence, habits: Habits, usual: OutlineHabits) -> Candidates:
+    """Every label that was compared with its own prediction by masks; rows of the evidence's labels."""
+    o = evidence.outlines
+    e = matched_labels(evidence)
+    score = logit(e.own_score) / 2
+    boundary = _surprise(-o.boundary_iou, *(usual.boundary[octave(e.xyxy)] * [-1, 1]).T)
+    surprising = 1 / (1 + np.exp(np.clip(SURPRISING - boundary, -50, 50)))
+    differing = o.missing + o.extra
+    mine = columns(
+        np.clip(boundary, -2, 8) / 4,
+        surprising,
+        surprising * score,
+        2 * np.sqrt(o.missing_part),
+        2 * np.sqrt(o.extra_part),
+        np.clip(np.abs(_surprise(o.growth, *usual.growth)), 0, 8) / 4,
+        np.abs(o.missing - o.extra) / np.maximum(differing, 0.05),
+        np.clip(_surprise(np.hypot(*o.drift.T), *usual.drift), -2, 8) / 4,
+        4 * o.merged,
+        4 * o.merged * np.sqrt(o.merged_score),
+        4 * o.split,
+    )
+    return Candidates(_positions(evidence), np.hstack([fit_traits(e, habits), mine[:, 1:]]))
+
+
+def outline_findings(evidence: Evidence, score: FloatArray) -> Findings:
+    """One finding per row of ``evidence.outlines``; ``related`` is the largest other piece of a split object."""
+    o = evidence.outlines
+    found = low_overlap(evidence, _positions(evidence), score)
+    return found.replace(related=np.where(o.split >= TOLD_GAIN, o.split_with, NO_ID))
+
+
+def matched_labels(evidence: Evidence) -> LabelEvidence:
+    """The evidence on each label in ``evidence.outlines``, in that order."""
+    return evidence.labels[_positions(evidence)]
+
+
+def _positions(evidence: Evidence) -> np.ndarray:
+    return np.searchsorted(evidence.labels.row, evidence.outlines.row)
+
+
+def _surprise(values: FloatArray, expected: FloatArray | float, spread: FloatArray | float) -> FloatArray:
+    """How many deviations the values lie above what is expected."""
+    return np.asarray((values - expected) / spread)
+
+
+__all__ = ["TRAITS", "OutlineHabits", "matched_labels", "outline_candidates", "outline_findings", "outline_habits"]
