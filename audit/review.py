@@ -113,6 +113,8 @@ class Review:
         with self._lock:
             asked = self.question(finding)
             if answer is Answer.OTHER:
+                if not asked.other:
+                    raise UsageError("this question is not about the label of a shape: answer yes, no or unsure")
                 if label not in self.run.labels:
                     raise UsageError(f"label {label[:80]!r} is not in this run")
                 if label == self.label(self.row(finding)):

@@ -17,7 +17,7 @@ import pytest
 from audit import decisions
 from audit.core.annotations import Annotations, Frames, Predictions
 from audit.core.decisions import Decision, Verdict, standing
-from audit.core.findings import Findings, FindingType
+from audit.core.findings import MODEL_FREE, Findings, FindingType
 from audit.core.questions import Answer
 from audit.errors import ServiceError, UsageError
 from audit.leases import Leases
@@ -89,6 +89,16 @@ def test_a_run_without_findings_has_nothing_to_ask(tmp_path: Path) -> None:
     assert review.undo() is None
     assert review.counts().total == 0
     assert review.choices() == {"types": [], "labels": [], "annotators": [], "jobs": []}
+
+
+@pytest.mark.parametrize("kind", [k for k in MODEL_FREE if k is not FindingType.UNUSUAL_SHAPE])
+def test_a_question_about_a_frame_or_a_track_takes_no_label(run: RunFolder, kind: FindingType) -> None:
+    review = Review(run, "ann")
+    review.findings = review.findings.replace(type=np.full(len(review.findings), kind))
+    (one,) = review.ask(1)
+    with pytest.raises(UsageError, match="not about the label"):
+        review.answer(one, Answer.OTHER, label="tie")
+    review.answer(one, Answer.YES)
 
 
 def test_worst_first_and_each_answer_is_on_disk_when_the_call_returns(run: RunFolder) -> None:

@@ -11,13 +11,19 @@ import numpy as np
 
 from audit.core.annotations import NO_ID, ShapeType, Snapshot
 from audit.core.decisions import Decision, Verdict
-from audit.core.findings import Findings, FindingType, caption
+from audit.core.findings import MODEL_FREE, Findings, FindingType, caption
 from audit.core.masks import decode
 from audit.core.proposals import THIN_PX, Box, Proposal, boxed, cut, masked, ordered, outlined, spot
 from audit.core.table import ObjectArray
 
 LINES = (ShapeType.POLYLINE, ShapeType.POINTS, ShapeType.SKELETON)
 """Shapes that need no area."""
+UNFIXED = {
+    FindingType.BROKEN_TRACK: "a track is never rewritten",
+    FindingType.EMPTY_FRAME: "nobody has drawn yet what is missing",
+    FindingType.INCONSISTENT_FRAMES: "a person must choose which of the two frames is right",
+}
+"""Findings without a plain fix, and why."""
 MARKER = "[cvat-audit {}]"
 """Ends an issue's text; by it an issue is known to belong to a finding, on whatever machine one looks."""
 
@@ -90,7 +96,8 @@ def plan_corrections(
     are put in order, what sticks out of the image is cut off, a shape that shows nothing is deleted.
     A label the reviewer chose replaces the suggested one. Of a Low IoU, an extra or a duplicate it is all that
     changes: who names a shape has neither judged the proposed outline nor asked to delete anything.
-    Tracks, and shapes whose type the proposal cannot keep, become issues.
+    Tracks, and shapes whose type the proposal cannot keep, become issues. So do the findings of all labels together
+    (``MODEL_FREE``), but for an unusual shape that the reviewer gave another label.
     """
     planner = _Planner(findings, snapshot, masks)
     rows = _accepted(findings, decisions)
@@ -119,9 +126,9 @@ class _Planner:
         kind = FindingType(self.f.type[row])
         if kind is FindingType.MISSING_ANNOTATION:
             return self._create(row, decision)
-        annotation = int(self.f.annotation[row])
-        if self.s.annotations.track[annotation]:
-            return self.issue(row, decision, why="it is part of a track, which is never rewritten")
+        why = self._unfixed(row, kind, decision)
+        if why:
+            return self.issue(row, decision, why=why)
         if kind is FindingType.INVALID_SHAPE:
             return self._repaired(row, decision)
         if kind is FindingType.MISMATCHING_LABEL:
@@ -129,6 +136,15 @@ class _Planner:
         if decision.label:
             return self._relabelled(row, decision, decision.label)
         return self._moved(row, decision) if kind is FindingType.LOW_OVERLAP else self._deleted(row)
+
+    def _unfixed(self, row: int, kind: FindingType, decision: Decision) -> str:
+        """Why there is no fix for a finding on labels that exist, "" if there is one."""
+        if kind in UNFIXED:
+            return UNFIXED[kind]
+        if self.s.annotations.track[int(self.f.annotation[row])]:
+            return "it is part of a track, which is never rewritten"
+        unclear = kind is FindingType.UNUSUAL_SHAPE and not decision.label
+        return "a person must see what is wrong with the shape" if unclear else ""
 
     def issue(self, row: int, decision: Decision, *, why: str = "") -> Correction:
         f, frame = self.f, int(self.f.frame[row])
@@ -264,7 +280,18 @@ def _suggestion(kind: FindingType, label: str, chosen: str, suggested: str) -> s
         return f"redraw this {label}"
     if kind is FindingType.INVALID_SHAPE:
         return f"repair or delete this {label}"
+    if kind in MODEL_FREE:
+        return _look(kind, label)
     return f"delete this {label}"
+
+
+def _look(kind: FindingType, label: str) -> str:
+    """What to do about a finding that no shape alone gives rise to."""
+    return {
+        FindingType.UNUSUAL_SHAPE: f"check size, place and label of this {label}",
+        FindingType.BROKEN_TRACK: f"follow the track of this {label} over the frames around this one",
+        FindingType.EMPTY_FRAME: "label this frame",
+    }.get(kind, "label both frames alike")
 
 
 def _merged(corrections: Sequence[Correction]) -> Plan:

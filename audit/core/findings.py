@@ -23,6 +23,10 @@ class FindingType(IntEnum):
     EXTRA_ANNOTATION = 3
     DUPLICATE_ANNOTATION = 4
     INVALID_SHAPE = 5
+    UNUSUAL_SHAPE = 6
+    BROKEN_TRACK = 7
+    EMPTY_FRAME = 8
+    INCONSISTENT_FRAMES = 9
 
     @property
     def code(self) -> str:
@@ -42,7 +46,19 @@ TITLES = {
     FindingType.EXTRA_ANNOTATION: "Extra label",
     FindingType.DUPLICATE_ANNOTATION: "Duplicate",
     FindingType.INVALID_SHAPE: "Invalid shape",
+    FindingType.UNUSUAL_SHAPE: "Unusual shape",
+    FindingType.BROKEN_TRACK: "Broken track",
+    FindingType.EMPTY_FRAME: "Frame without labels",
+    FindingType.INCONSISTENT_FRAMES: "Labelled differently",
 }
+
+MODEL_FREE = (
+    FindingType.UNUSUAL_SHAPE,
+    FindingType.BROKEN_TRACK,
+    FindingType.EMPTY_FRAME,
+    FindingType.INCONSISTENT_FRAMES,
+)
+"""Told by all the labels together, without a model. A person looks at them; none has one plain fix."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +67,7 @@ class Findings(Table):
 
     type: a ``FindingType``. frame, annotation, related, prediction: rows of the snapshot's frames and
     annotations and of the run's predictions, ``-1`` for none; ``related`` is the other shape of a
-    duplicate. annotation_id: the source's id. label, suggested_label: codes into the snapshot's labels.
+    duplicate or of a swap. annotation_id: the source's id. label, suggested_label: codes into the snapshot's labels.
     xyxy: the existing shape's box, suggested_xyxy: the proposed one's (NaN for none). iou: overlap of
     the two, in [0, 1]. prediction_score: the model's, in [0, 1]. score: in [0, 1], one scale for all
     types, higher is likelier wrong. reason: one sentence that says why.
@@ -83,6 +99,8 @@ def caption(finding_type: int, label: str, suggested: str, score: float) -> str:
     what = suggested if kind is FindingType.MISSING_ANNOTATION else label
     if kind is FindingType.MISMATCHING_LABEL:
         what = f"{label}, rather {suggested}"
+    if not what:
+        return f"{kind.title} ({100 * score:.1f} %)"
     return f"{kind.title}: {what} ({100 * score:.1f} %)"
 
 

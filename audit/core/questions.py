@@ -29,7 +29,8 @@ KEEP = "Keep it, under another label …"
 class Question:
     """text: the question. yes, no: what the two buttons say. accepts: the answer that accepts the finding.
 
-    other: what the button for another label says; what choosing one does besides naming.
+    other: what the button for another label says; what choosing one does besides naming; "" if there is no shape
+    whose label could be another.
     """
 
     text: str
@@ -59,11 +60,28 @@ def question(finding_type: int, label: str, suggested: str, score: float) -> Que
     if kind is FindingType.EXTRA_ANNOTATION:
         text = f"Is there anything here at all? It is labelled {label}. {sure}"
         return Question(text, "Yes, keep the label", "No, remove it", accepts=Answer.NO)
+    return _without_model(kind, label, sure)
+
+
+def _without_model(kind: FindingType, label: str, sure: str) -> Question:
+    """The question where labels alone raise it. label: as shown. sure: the score in words."""
     if kind is FindingType.DUPLICATE_ANNOTATION:
         text = f"Is this the same {label}, labelled twice? {sure}"
         return Question(text, "Yes, remove one", "No, keep both", other=KEEP)
-    text = f"Is this shape of {label} broken? {sure}"
-    return Question(text, "Yes, it is broken", "No, it is fine", other="Broken, and another label …")
+    if kind is FindingType.INVALID_SHAPE:
+        text = f"Is this shape of {label} broken? {sure}"
+        return Question(text, "Yes, it is broken", "No, it is fine", other="Broken, and another label …")
+    if kind is FindingType.UNUSUAL_SHAPE:
+        text = f"Is something wrong with this {label}? It is unlike the others. {sure}"
+        return Question(text, "Yes, it is wrong", "No, it is fine", other="Wrong: it has another label …")
+    if kind is FindingType.BROKEN_TRACK:
+        text = f"Does the track of this {label} break here? {sure}"
+        return Question(text, "Yes, it is broken", "No, it is right", other="")
+    if kind is FindingType.EMPTY_FRAME:
+        text = f"Is there anything to label in this frame? {sure}"
+        return Question(text, "Yes, labels are missing", "No, it is empty", other="")
+    text = f"A frame that looks the same is labelled differently. Must this one change? {sure}"
+    return Question(text, "Yes, change this one", "No, it is right", other="")
 
 
 def verdict(asked: Question, answer: Answer) -> Verdict:

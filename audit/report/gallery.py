@@ -50,7 +50,7 @@ class Card:
     @property
     def alt(self) -> str:
         """What the picture shows, for those who cannot see it."""
-        words = {"existing": "the existing shape", "proposed": "the proposed shape", "other": "its duplicate"}
+        words = {"existing": "the existing shape", "proposed": "the proposed shape", "other": "the other shape"}
         drawn = " and ".join(words[path.role] for path in self.paths) or "no shape"
         ground = "Part of the photo" if self.photo else "Sketch without photo"
         return f"{ground} {self.image}, frame {self.frame}, with {drawn}: {self.caption}"

@@ -35,6 +35,10 @@ EXPLAINED = {
     FindingType.EXTRA_ANNOTATION: "labelled where the model sees nothing",
     FindingType.DUPLICATE_ANNOTATION: "one object labelled twice",
     FindingType.INVALID_SHAPE: "a shape that cannot be right, whatever the photo shows",
+    FindingType.UNUSUAL_SHAPE: "far from the size, form or place that its label has elsewhere",
+    FindingType.BROKEN_TRACK: "a track that jumps, vanishes for a moment or changes places with another",
+    FindingType.EMPTY_FRAME: "a frame without a label among frames that are full of them",
+    FindingType.INCONSISTENT_FRAMES: "two frames that look the same, labelled differently",
 }
 
 

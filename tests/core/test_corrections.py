@@ -10,7 +10,7 @@ import pytest
 from audit.core.annotations import Annotations, Frames, ShapeType, Snapshot
 from audit.core.corrections import Action, Correction, Plan, plan_corrections, plan_issues
 from audit.core.decisions import Decision, Verdict
-from audit.core.findings import Findings, FindingType
+from audit.core.findings import MODEL_FREE, Findings, FindingType
 from audit.core.masks import encode
 from audit.core.proposals import Proposal, boxed, cut, outline, outlined, spot
 from audit.core.table import objects
@@ -146,6 +146,28 @@ def test_low_overlap_redraws_in_the_shapes_own_type(shape: ShapeType, mask: Any,
 def test_naming_a_shape_changes_nothing_but_its_name(kind: FindingType) -> None:
     done = one(snapshot({}), finding(kind), label="bus")
     assert (done.action, done.annotation_id, done.label, done.geometry) == (Action.RELABEL, 100, "bus", None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "annotation"),
+    [(k, row) for k in MODEL_FREE for row in (-1, 0) if not (k is T.UNUSUAL_SHAPE and row < 0)],
+)
+def test_what_all_labels_tell_together_becomes_an_issue_that_says_what_to_do(
+    kind: FindingType, annotation: int
+) -> None:
+    nowhere = {} if annotation >= 0 else {"label": -1, "suggested_label": -1, "xyxy": NAN, "suggested_xyxy": NAN}
+    view, row = snapshot({"track": kind is T.BROKEN_TRACK}), finding(kind, annotation, **nowhere)
+    for label in ("", "bus" if kind is not T.UNUSUAL_SHAPE else ""):
+        done = one(view, row, label=label)
+        assert (done.action, done.geometry, bool(done.why)) == (Action.ISSUE, None, True)
+        assert done.text.startswith(kind.title) and f"Not fixed by itself: {done.why}." in done.text
+        assert done.position == ((10, 20, 50, 60) if annotation >= 0 else (0, 0, 200, 100))
+        assert "Suggested: " in done.text and "delete" not in done.text
+
+
+def test_an_unusual_shape_can_be_given_another_name() -> None:
+    done = one(snapshot({}), finding(T.UNUSUAL_SHAPE), label="bus")
+    assert (done.action, done.label, done.geometry) == (Action.RELABEL, "bus", None)
 
 
 def test_turned_shapes_and_tracks_are_not_redrawn() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from audit.core.decisions import Verdict
-from audit.core.findings import FindingType
+from audit.core.findings import MODEL_FREE, FindingType
 from audit.core.questions import Answer, question, verdict
 
 WORDS = {
@@ -15,6 +15,12 @@ WORDS = {
     FindingType.EXTRA_ANNOTATION: "Is there anything here at all? It is labelled Car. (99.9 %)",
     FindingType.DUPLICATE_ANNOTATION: "Is this the same Car, labelled twice? (99.9 %)",
     FindingType.INVALID_SHAPE: "Is this shape of Car broken? (99.9 %)",
+    FindingType.UNUSUAL_SHAPE: "Is something wrong with this Car? It is unlike the others. (99.9 %)",
+    FindingType.BROKEN_TRACK: "Does the track of this Car break here? (99.9 %)",
+    FindingType.EMPTY_FRAME: "Is there anything to label in this frame? (99.9 %)",
+    FindingType.INCONSISTENT_FRAMES: (
+        "A frame that looks the same is labelled differently. Must this one change? (99.9 %)"
+    ),
 }
 
 
@@ -30,7 +36,8 @@ def test_the_answers_and_verdicts_of_a_question_belong_together(kind: FindingTyp
     assert verdict(asked, asked.accepts) is Verdict.ACCEPT
     assert verdict(asked, Answer.UNSURE) is Verdict.UNSURE
     assert verdict(asked, Answer.OTHER) is Verdict.ACCEPT
-    assert asked.other.casefold().endswith("other label …")
+    about_a_shape = kind not in MODEL_FREE or kind is FindingType.UNUSUAL_SHAPE
+    assert asked.other.casefold().endswith("other label …") if about_a_shape else not asked.other
 
 
 def test_yes_there_is_something_keeps_the_label_that_was_called_extra() -> None:

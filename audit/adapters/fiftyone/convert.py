@@ -176,7 +176,7 @@ def shown_as(kind: int, label: str, suggested: str) -> str:
         return f"{title}: {suggested or label}"
     if kind == FindingType.MISMATCHING_LABEL:
         return f"{title}: {label}, rather {suggested}"
-    return f"{title}: {label}"
+    return f"{title}: {label}" if label else title
 
 
 def kept(new: list[Document], old: Sequence[Document]) -> list[Document]:

@@ -21,6 +21,7 @@
   const TYPES = {
     missing_annotation: "#5aa9ea", low_overlap: "#f0ad3d", mismatching_label: "#c18ad8",
     extra_annotation: "#ea7d66", duplicate_annotation: "#e58fc0", invalid_shape: "#93a3b4",
+    unusual_shape: "#7fc4b8", broken_track: "#b7c45c", empty_frame: "#b0a08f", inconsistent_frames: "#8d94e8",
   };
 
   async function call(name, token, body) {
@@ -157,7 +158,7 @@
       return () => { window.removeEventListener("keydown", down, true); window.removeEventListener("keyup", up, true); };
     }, []);
     const roles = new Set(item.paths.map((p) => p.role));
-    const legend = [["existing", "labelled now"], ["proposed", "proposed"], ["other", "its other copy"]];
+    const legend = [["existing", "labelled now"], ["proposed", "proposed"], ["other", "the other shape"]];
     return h("figure", { className: bare ? "bare" : "" },
       h("div", { className: "shot" },
         item.photo ? h("img", { key: item.id, src: item.photo, alt: `Part of the photo ${item.image}` }) : null,
@@ -283,7 +284,7 @@
     const press = useCallback((what) => {
       if (what === "undo") review.undo();
       else if (!current) return;
-      else if (what === "other") setChoosing(true);
+      else if (what === "other") setChoosing(Boolean(current.question.other));
       else review.answer(what);
     }, [current]);
 
@@ -330,7 +331,7 @@
               h(Button, { className: "plainly", keys: ["Y", "ArrowRight"], onClick: () => press("yes") }, asked.yes),
               h(Button, { className: "plainly", keys: ["N", "ArrowLeft"], onClick: () => press("no") }, asked.no),
               h(Button, { keys: ["U", "ArrowDown"], onClick: () => press("unsure") }, "Unsure"),
-              h(Button, { keys: ["L"], onClick: () => press("other") }, asked.other),
+              asked.other ? h(Button, { keys: ["L"], onClick: () => press("other") }, asked.other) : null,
               undo),
           h(Facts, { item: current })));
     }
