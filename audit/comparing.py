@@ -1,68 +1,76 @@
-"""From predictions on disk to ranked findings on disk, a block of frames at a time, so that memory stays flat."""
+"""From labels and predictions on disk to ranked findings on disk, a block of frames at a time: memory stays flat."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
+from audit.blocks import BLOCK_FRAMES, FrameTable
 from audit.checks import Knowledge, find, study, with_reasons, witnesses
 from audit.checks.evidence import combine, gather
-from audit.core.annotations import NO_ID, Annotations, Predictions, Snapshot
-from audit.core.findings import Findings, FindingType, order_of
-from audit.core.table import BoolArray, FloatArray, IntArray, Table, column
+from audit.core.annotations import NO_ID, Annotations, Predictions, ShapeType, Snapshot, comparable
+from audit.core.findings import Findings, FindingType
+from audit.core.table import BoolArray, FloatArray, IntArray
 from audit.ports import Progress
-from audit.runs import from_arrow, read_predictions, rows_of, table_writer
+from audit.runs import table_writer, to_arrow
+from audit.spool import Spool
 from audit.trust.fusion import fuse
 
-BLOCK_FRAMES = 512
-"""Frames compared in one go."""
 STUDY_FRAMES = 1024
 """Frames that habits and weights are learnt from, evenly chosen: more tell nothing new."""
-FINDINGS_AT_ONCE = 1 << 14
+FINDINGS_AT_ONCE = 1 << 13
 """Findings sorted into their final place in one go."""
+REASONS_BY_SHAPE = tuple(shape.name.lower() for shape in ShapeType)
+OTHER_REASONS = ("crowd region", "label unknown to every model", "frame not predicted")
+"""Why an annotation may not be compared: its shape covers no area, or one of these."""
+UNUSED = ("source", "digest")
+"""Columns of annotations that no check looks at."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is compared. knows: (models, labels) which labels each model can predict.
+    """What is compared. snapshot: its annotations are not looked at; they are read from the run's file.
 
-    judged: (annotations,) which of them a model can speak of. predictions: the run's file.
+    knows: (models, labels) which labels each model can predict. audited: (frames,) which of them were
+    predicted. annotations, predictions: the run's files, both sorted by frame.
     """
 
     snapshot: Snapshot
     knows: BoolArray
-    judged: BoolArray
+    audited: BoolArray
+    annotations: Path
     predictions: Path
 
-    @property
-    def frame_hw(self) -> IntArray:
-        """(frames, 2) height and width, 0 if unknown."""
-        return np.column_stack([self.snapshot.frames.height, self.snapshot.frames.width])
+    def judged(self, annotations: Annotations) -> BoolArray:
+        """(n,) those a model can speak of: it knows the label and has seen the frame."""
+        known = np.append(self.knows.any(axis=0), False)
+        return np.asarray(known[annotations.label] & self.audited[annotations.frame])
 
 
-@dataclass(frozen=True, eq=False)
-class _Keys(Table):
-    """Of every finding what decides its rank."""
+@dataclass(frozen=True)
+class Outcome:
+    """How many rows were read and written. not_compared: how many annotations were not, by why."""
 
-    score: FloatArray = column(np.float64, np.nan)
-    frame: IntArray = column(np.int64, NO_ID)
-    type: IntArray = column(np.int64, NO_ID)
-    annotation: IntArray = column(np.int64, NO_ID)
-    prediction: IntArray = column(np.int64, NO_ID)
+    annotations: int
+    predictions: int
+    findings: int
+    not_compared: dict[str, int]
 
 
 @dataclass(frozen=True)
 class _Block:
-    """Some frames. first: row of their first annotation in the snapshot. predictions: of all models together.
+    """Some frames. first: row of their first annotation in the run's file. predictions: of all models together.
 
     rows: where those stand in the run's file. read: how many that file holds for these frames.
     """
 
     annotations: Annotations
-    judged: BoolArray
     first: int
     predictions: Predictions
     rows: IntArray
@@ -72,59 +80,62 @@ class _Block:
 
 def compare(
     comparison: Comparison, out: Path, *, types: Collection[FindingType], floor: float, progress: Progress
-) -> tuple[int, int]:
-    """Write the ranked findings to ``out``; gives how many predictions were read and findings written."""
-    knowledge = _study(comparison)
-    labels, keys, n_predictions = comparison.snapshot.labels, [], 0
-    unsorted = out.with_name(f".{out.name}.unsorted")
-    try:
-        with (
-            table_writer(unsorted, Findings, labels) as write,
-            progress.task("Comparing", len(comparison.snapshot.frames)) as advance,
-        ):
-            for block in _blocks(comparison):
-                found = _found(comparison, block, knowledge, types, floor)
-                write(found)
-                keys.append(_Keys(**{name: found.columns()[name] for name in _Keys().columns()}))
+) -> Outcome:
+    """Write the ranked findings to ``out``."""
+    snapshot = comparison.snapshot
+    frame_hw = np.column_stack([snapshot.frames.height, snapshot.frames.width])
+    knowledge = _study(comparison, frame_hw)
+    n_annotations = n_predictions = 0
+    scores: list[FloatArray] = []
+    left_out: Counter[str] = Counter()
+    with Spool(out.parent) as unsorted:
+        with progress.task("Comparing", len(snapshot.frames)) as advance:
+            for number, block in enumerate(_blocks(comparison)):
+                found = _found(comparison, block, knowledge, types, floor, frame_hw)
+                unsorted.add(number, to_arrow(found, snapshot.labels))
+                scores.append(found.score)
+                left_out += _not_compared(comparison, block.annotations)
+                n_annotations += len(block.annotations)
                 n_predictions += block.read
                 advance(block.frames)
-        together = _Keys.concat(keys)
-        _write_sorted(unsorted, out, together, labels)
-    finally:
-        unsorted.unlink(missing_ok=True)
-    return n_predictions, len(together)
+        _write_sorted(unsorted, np.concatenate(scores), out, snapshot.labels)
+    return Outcome(n_annotations, n_predictions, sum(map(len, scores)), _in_order(left_out))
 
 
-def _study(comparison: Comparison) -> Knowledge:
+def _study(comparison: Comparison, frame_hw: IntArray) -> Knowledge:
     """Learn from every k-th frame, renumbered, as if there were no others."""
     step = max(1, -(-len(comparison.snapshot.frames) // STUDY_FRAMES))
-    hw, parts, first = comparison.frame_hw[::step], [], 0
-    for block in _blocks(comparison):
-        ours, theirs = (np.flatnonzero(t.frame % step == 0) for t in (block.annotations, block.predictions))
-        labels, predictions = block.annotations[ours], block.predictions[theirs]
-        labels = labels.replace(frame=labels.frame // step)
-        predictions = predictions.replace(frame=predictions.frame // step)
-        parts.append(gather(labels, predictions, judged=block.judged[ours], frame_hw=hw, first_annotation=first))
-        first += len(labels)
+    parts = []
+    for block in _blocks(comparison, step):
+        labels = block.annotations.replace(frame=block.annotations.frame // step)
+        predictions = block.predictions.replace(frame=block.predictions.frame // step)
+        judged = comparison.judged(block.annotations)
+        parts.append(
+            gather(labels, predictions, judged=judged, frame_hw=frame_hw[::step], first_annotation=block.first)
+        )
     return study(combine(parts), len(comparison.snapshot.labels))
 
 
 def _found(
-    comparison: Comparison, block: _Block, knowledge: Knowledge, types: Collection[FindingType], floor: float
+    comparison: Comparison,
+    block: _Block,
+    knowledge: Knowledge,
+    types: Collection[FindingType],
+    floor: float,
+    frame_hw: IntArray,
 ) -> Findings:
     """The findings of one block, with reasons; rows point into the whole."""
-    hw = comparison.frame_hw
     local = replace(comparison.snapshot, annotations=block.annotations)
     evidence = gather(
         block.annotations,
         block.predictions,
-        judged=block.judged,
-        frame_hw=hw,
+        judged=comparison.judged(block.annotations),
+        frame_hw=frame_hw,
         prediction_rows=block.rows,
         sampling=0,
     )
     found = find(evidence, local, types=types, floor=floor, knowledge=knowledge)
-    found = with_reasons(found, local, hw, witnesses(found, evidence))
+    found = with_reasons(found, local, frame_hw, witnesses(found, evidence))
     moved = {name: np.where(r < 0, NO_ID, r + block.first) for name, r in _pointers(found).items()}
     return found.replace(**moved)
 
@@ -133,29 +144,49 @@ def _pointers(found: Findings) -> dict[str, IntArray]:
     return {"annotation": found.annotation, "related": found.related}
 
 
-def _blocks(comparison: Comparison) -> Iterator[_Block]:
-    annotations, n = comparison.snapshot.annotations, len(comparison.snapshot.frames)
-    before = 0
-    for start in range(0, max(n, 1), BLOCK_FRAMES):
-        stop = start + BLOCK_FRAMES
-        ours = slice(*np.searchsorted(annotations.frame, [start, stop]))
-        read = read_predictions(comparison.predictions, comparison.snapshot.labels, start, stop)
-        fused, members = fuse(read, comparison.knows)
-        yield _Block(
-            annotations=annotations[ours],
-            judged=comparison.judged[ours],
-            first=int(ours.start),
-            predictions=fused,
-            rows=members + before,
-            read=len(read),
-            frames=min(stop, n) - start,
-        )
-        before += len(read)
+def _blocks(comparison: Comparison, step: int = 1) -> Iterator[_Block]:
+    """All frames, or every ``step``-th as if the files held no others."""
+    labels, n = comparison.snapshot.labels, len(comparison.snapshot.frames)
+    first = before = 0
+    with ExitStack() as files:
+        ours = files.enter_context(FrameTable(comparison.annotations, Annotations, labels, UNUSED))
+        theirs = files.enter_context(FrameTable(comparison.predictions, Predictions, labels))
+        for start in range(0, max(n, 1), BLOCK_FRAMES):
+            stop = start + BLOCK_FRAMES
+            annotations, read = ours.read(start, stop, step), theirs.read(start, stop, step)
+            fused, members = fuse(read, comparison.knows)
+            yield _Block(annotations, first, fused, members + before, len(read), min(stop, n) - start)
+            first += len(annotations)
+            before += len(read)
 
 
-def _write_sorted(unsorted: Path, out: Path, keys: _Keys, labels: tuple[str, ...]) -> None:
-    order = order_of(keys.score, keys.frame, keys.type, keys.annotation, keys.prediction)
-    with table_writer(out, Findings, labels) as write:
-        for start in range(0, len(order), FINDINGS_AT_ONCE):
-            chosen = order[start : start + FINDINGS_AT_ONCE]
-            write(from_arrow(rows_of(unsorted, chosen), Findings, labels))
+def _not_compared(comparison: Comparison, annotations: Annotations) -> Counter[str]:
+    """How many of a block no model was compared with, by why."""
+    a = annotations
+    area_shape = comparable(a)
+    known = np.append(comparison.knows.any(axis=0), False)[a.label]
+    others = np.bincount(a.shape[~area_shape & ~a.crowd], minlength=len(ShapeType))
+    counted = dict(zip(REASONS_BY_SHAPE, others.tolist(), strict=True))
+    reasons = (a.crowd, area_shape & ~known, area_shape & ~comparison.audited[a.frame])
+    counted |= {why: int(rows.sum()) for why, rows in zip(OTHER_REASONS, reasons, strict=True)}
+    return Counter(counted)
+
+
+def _in_order(counted: Counter[str]) -> dict[str, int]:
+    return {why: counted[why] for why in (*REASONS_BY_SHAPE, *OTHER_REASONS) if counted[why]}
+
+
+def _write_sorted(unsorted: Spool, score: FloatArray, out: Path, labels: tuple[str, ...]) -> None:
+    """Blocks come by frame and are ranked within, so that a stable sort by score alone ranks the whole."""
+    rank = np.empty(len(score), np.int64)
+    rank[np.argsort(-score, kind="stable")] = np.arange(len(score))
+    with Spool(out.parent) as ranked, table_writer(out, Findings, labels) as write:
+        done = 0
+        for number in unsorted.groups:
+            rows = unsorted.read(number)
+            place = rank[done : done + len(rows)]
+            ranked.split(place // FINDINGS_AT_ONCE, rows.append_column("rank", pa.array(place)))
+            done += len(rows)
+        for group in ranked.groups:
+            rows = ranked.read(group)
+            write(rows.take(pa.array(np.argsort(rows["rank"].to_numpy()))).drop_columns(["rank"]))

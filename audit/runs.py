@@ -215,15 +215,26 @@ def describe(snapshot: Snapshot) -> dict[str, Any]:
 def write_table(path: Path, table: Table, labels: tuple[str, ...]) -> None:
     """One table as one Parquet file."""
     with table_writer(path, type(table), labels) as write:
-        write(table)
+        for start in range(0, len(table), BATCH_ROWS):
+            write(table[start : start + BATCH_ROWS])
 
 
 @contextmanager
-def table_writer(path: Path, kind: type[Table], labels: tuple[str, ...]) -> Iterator[Callable[[Table], None]]:
-    """Writes a table piece by piece (one row group each), so that it never has to be in memory whole."""
+def table_writer(
+    path: Path, kind: type[Table], labels: tuple[str, ...]
+) -> Iterator[Callable[[Table | pa.Table], None]]:
+    """Writes a table piece by piece (one row group each), so that it never has to be in memory whole.
+
+    A piece may also be what ``to_arrow`` gave.
+    """
     schema = to_arrow(kind(), labels).schema
     with atomic(path) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
-        yield lambda part: writer.write_table(to_arrow(part, labels)) if len(part) else None
+
+        def write(part: Table | pa.Table) -> None:
+            if len(part):
+                writer.write_table(to_arrow(part, labels) if isinstance(part, Table) else part)
+
+        yield write
 
 
 def to_arrow(table: Table, labels: tuple[str, ...]) -> pa.Table:
@@ -266,6 +277,8 @@ def from_arrow(table: pa.Table, kind: type[Any], labels: tuple[str, ...]) -> Any
             columns[name] = _coded(table[name], codes)
         elif name in ENUMS:
             columns[name] = _coded(table[name], {e.name.lower(): int(e) for e in ENUMS[name]})
+        elif name in ("points", "mask") and table[name].null_count == len(table):
+            columns[name] = np.full(len(table), None, object)  # the usual case, without a look at every row
         elif name == "points":
             columns[name] = objects(_rings(v) for v in table[name])
         elif pa.types.is_binary(table[name].type) or pa.types.is_string(table[name].type):
@@ -279,7 +292,7 @@ def from_arrow(table: pa.Table, kind: type[Any], labels: tuple[str, ...]) -> Any
 
 DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 ENUMS: dict[str, Any] = {"shape": ShapeType, "type": FindingType}
-OPTIONAL = {"id", "reason"}
+OPTIONAL = {"id", "reason", "source", "digest"}
 NULLABLE_IDS = {"annotation_id", "annotation", "related", "prediction", "image_id", "task", "job"}
 
 

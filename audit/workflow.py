@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from audit.blocks import Sorter
 from audit.checks import ALL_TYPES
 from audit.checks.evidence import FLOOR
 from audit.comparing import Comparison, compare
-from audit.core.annotations import Annotations, ShapeType, Snapshot, comparable
+from audit.core.annotations import Annotations, Snapshot
 from audit.core.findings import FindingType
 from audit.core.labels import LabelMatch, listing, match_labels
-from audit.core.table import BoolArray, IntArray
+from audit.core.table import BoolArray
 from audit.errors import UsageError
 from audit.ports import AnnotationStore, Predictor, Progress
 from audit.predicting import Auditor, Cache, Timings, predict
@@ -54,36 +55,56 @@ def audit(
     Decisions in the folder are kept. Raises UsageError or ServiceError; what was done until then is
     in the caches, so that the same call goes on from there.
     """
+    with Sorter(_existing(out)) as sorter:
+        return _audit(store, open_predictors, out, sorter, settings=settings, cache=cache, progress=progress)
+
+
+def _audit(
+    store: AnnotationStore,
+    open_predictors: Callable[[Snapshot], Sequence[Predictor]],
+    out: Path,
+    sorter: Sorter,
+    *,
+    settings: Settings,
+    cache: Cache,
+    progress: Progress,
+) -> RunFolder:
     timings = Timings()
     with timings.stage("pull"):
-        snapshot = _sorted(store.snapshot(progress))
+        snapshot = _pulled(store, sorter, progress)
     _check_out(out, snapshot)
     with timings.stage("predict"):
         predictors = open_predictors(snapshot)
     for line in (line for p in predictors for line in p.notes):
         progress.note(line)
     _check_mapping(settings, predictors)
-    auditors = [Auditor(p, _matched(p, snapshot, settings, progress)) for p in predictors]
+    auditors = [Auditor(p, _matched(p, snapshot, sorter.names, settings, progress)) for p in predictors]
     knows = _knows(auditors, len(snapshot.labels))
     _check_images(store, predictors)
     out.mkdir(parents=True, exist_ok=True)
     (out / "manifest.json").unlink(missing_ok=True)
     remove_leftovers(out)
-    file = out / "predictions.parquet"
+    annotations, predictions = out / "annotations.parquet", out / "predictions.parquet"
     try:
-        snapshot, audited = predict(store, auditors, snapshot, file, cache=cache, progress=progress, timings=timings)
+        with timings.stage("pull"):
+            sorter.write(annotations, snapshot.labels)
+        snapshot, audited = predict(
+            store, auditors, snapshot, predictions, cache=cache, progress=progress, timings=timings
+        )
     finally:
         for predictor in predictors:
             predictor.close()
     with timings.stage("find"):
-        comparison = Comparison(snapshot, knows, _judged(snapshot.annotations, knows, audited), file)
-        n_predictions, n_findings = compare(
-            comparison, out / "findings.parquet", types=settings.types, floor=settings.floor, progress=progress
+        outcome = compare(
+            Comparison(snapshot, knows, audited, annotations, predictions),
+            out / "findings.parquet",
+            types=settings.types,
+            floor=settings.floor,
+            progress=progress,
         )
-    for name, table in (("frames", snapshot.frames), ("annotations", snapshot.annotations)):
-        write_table(out / f"{name}.parquet", table, snapshot.labels)
+    write_table(out / "frames.parquet", snapshot.frames, snapshot.labels)
     manifest = _manifest(snapshot, auditors, settings, timings)
-    manifest["counts"] = _counts(snapshot, audited, knows, n_predictions, n_findings)
+    manifest["counts"] = {"frames": len(snapshot.frames), "frames_audited": int(audited.sum()), **asdict(outcome)}
     write_manifest(out, manifest)
     return RunFolder.open(out)
 
@@ -95,9 +116,16 @@ def add_timing(run: RunFolder, stage: str, seconds: float) -> RunFolder:
     return replace(run, manifest=manifest)
 
 
-def _sorted(snapshot: Snapshot) -> Snapshot:
-    order = np.argsort(snapshot.annotations.frame, kind="stable")
-    return replace(snapshot, annotations=snapshot.annotations[order])
+def _pulled(store: AnnotationStore, sorter: Sorter, progress: Progress) -> Snapshot:
+    """What the store holds; the annotations go to the sorter, on disk, and are not in it."""
+    snapshot = store.snapshot(progress)
+    sorter.add(snapshot.annotations, snapshot.labels)
+    return replace(snapshot, annotations=Annotations())
+
+
+def _existing(out: Path) -> Path:
+    """The run folder, or the nearest folder above it that is there already."""
+    return next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.is_dir())
 
 
 def _check_out(out: Path, snapshot: Snapshot) -> None:
@@ -117,15 +145,16 @@ def _check_mapping(settings: Settings, predictors: Sequence[Predictor]) -> None:
             raise UsageError(f"--map {cls}={label}: no model has a class '{cls}' (there are: {listing(classes)})")
 
 
-def _matched(predictor: Predictor, snapshot: Snapshot, settings: Settings, progress: Progress) -> LabelMatch:
+def _matched(
+    predictor: Predictor, snapshot: Snapshot, used: Collection[str], settings: Settings, progress: Progress
+) -> LabelMatch:
     """Raises UsageError if both sides have names left over: then a name is probably written differently."""
     mapping = {c: label for c, label in settings.mapping.items() if c in predictor.labels}
     try:
         match = match_labels(predictor.labels, snapshot.labels, mapping)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    used = np.unique(snapshot.annotations.label)
-    unknown = tuple(n for i, n in enumerate(snapshot.labels) if n in match.unknown_labels and i in used)
+    unknown = tuple(n for n in snapshot.labels if n in match.unknown_labels and n in used)
     if unknown and match.unknown_classes and not settings.allow_unmatched:
         raise UsageError(
             f"{predictor.name} does not know these labels of the task: {listing(unknown)}; "
@@ -151,12 +180,6 @@ def _knows(auditors: Sequence[Auditor], n_labels: int) -> BoolArray:
     return knows
 
 
-def _judged(annotations: Annotations, knows: BoolArray, audited: BoolArray) -> BoolArray:
-    """(n,) annotations whose label some model knows and whose frame was predicted."""
-    known = np.append(knows.any(axis=0), False)
-    return np.asarray(known[annotations.label] & audited[annotations.frame])
-
-
 def _manifest(
     snapshot: Snapshot,
     auditors: Sequence[Auditor],
@@ -178,35 +201,3 @@ def _manifest(
         "versions": {"cvat-audit": version("cvat-audit"), "numpy": np.__version__},
         "timings": {stage: round(seconds, 3) for stage, seconds in timings.seconds.items()},
     }
-
-
-def _counts(
-    snapshot: Snapshot, audited: BoolArray, knows: BoolArray, n_predictions: int, n_findings: int
-) -> dict[str, Any]:
-    """How much there was, and what could not be compared and why."""
-    a = snapshot.annotations
-    area_shape = comparable(a)
-    not_compared = {
-        s.name.lower(): int(n) for s, n in zip(ShapeType, _per_shape(a, ~area_shape & ~a.crowd), strict=True) if n
-    }
-    reasons = {
-        "crowd region": a.crowd,
-        "label unknown to every model": area_shape & ~np.append(knows.any(axis=0), False)[a.label],
-        "frame not predicted": area_shape & ~audited[a.frame],
-    }
-    not_compared |= {reason: int(rows.sum()) for reason, rows in reasons.items() if rows.any()}
-    return {
-        "frames": len(snapshot.frames),
-        "frames_audited": int(audited.sum()),
-        "annotations": len(a),
-        "predictions": n_predictions,
-        "findings": n_findings,
-        "not_compared": not_compared,
-    }
-
-
-def _per_shape(annotations: Annotations, rows: BoolArray) -> IntArray:
-    return np.bincount(annotations.shape[rows], minlength=len(ShapeType))
-
-
-__all__ = ["Cache", "Settings", "add_timing", "audit"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from audit import comparing
 from audit.checks import ALL_TYPES, find, with_reasons, witnesses
 from audit.checks.evidence import FLOOR, combine, gather
-from audit.comparing import Comparison, compare
+from audit.comparing import Comparison, Outcome, compare
 from audit.core.annotations import Annotations, Predictions, Snapshot
 from audit.core.findings import Findings
 from audit.runs import from_arrow, pq, rows_of, write_table
@@ -31,13 +32,15 @@ class Silent:
 
 def through_files(tmp_path: Path, snapshot: Snapshot, predictions: Predictions) -> Findings:
     write_table(tmp_path / "p.parquet", predictions, snapshot.labels)
-    everything = np.ones(len(snapshot.annotations), bool)
-    comparison = Comparison(snapshot, np.ones((1, len(snapshot.labels)), bool), everything, tmp_path / "p.parquet")
+    write_table(tmp_path / "a.parquet", snapshot.annotations, snapshot.labels)
+    knows, audited = np.ones((1, len(snapshot.labels)), bool), np.ones(len(snapshot.frames), bool)
+    without = replace(snapshot, annotations=Annotations())
+    comparison = Comparison(without, knows, audited, tmp_path / "a.parquet", tmp_path / "p.parquet")
     out = tmp_path / "f.parquet"
-    read, written = compare(comparison, out, types=ALL_TYPES, floor=FLOOR, progress=Silent())
+    outcome = compare(comparison, out, types=ALL_TYPES, floor=FLOOR, progress=Silent())
     found = from_arrow(pq.read_table(out), Findings, snapshot.labels)
-    assert (read, written) == (len(predictions), len(found))
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["f.parquet", "p.parquet"]
+    assert outcome == Outcome(len(snapshot.annotations), len(predictions), len(found), {})
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.parquet", "f.parquet", "p.parquet"]
     return found
 
 
