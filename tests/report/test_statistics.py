@@ -78,7 +78,7 @@ def test_counts_by_hand(scene: tuple[Shapes, Frames, Findings]) -> None:
     assert [row(s.by_job, "job 7")[k] for k in told] == [4, 3, 5, 2, 0.4]
     assert [row(s.by_annotator, "boris")[k] for k in told] == [2, 1, 1, 1, 1.0]
     assert s.by_type.findings.tolist() == [2, 1, 0, 0, 1, 0, 0, 0, 0, 0]
-    assert s.by_type.share.tolist() == [2 / 6, 1 / 4, 0, 0, 1 / 4, 0]
+    assert s.by_type.share.tolist() == [2 / 6, 1 / 4, 0, 0, 1 / 4, 0, 0, 0, 0, 0]
 
 
 def test_labels_without_anything_are_left_out(scene: tuple[Shapes, Frames, Findings]) -> None:
