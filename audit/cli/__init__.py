@@ -14,6 +14,7 @@ from audit.cli.decide import decide
 from audit.cli.doctor import doctor
 from audit.cli.findings import findings
 from audit.cli.functions import functions
+from audit.cli.prelabel import prelabel
 from audit.cli.push import pull_issues, push, undo
 from audit.cli.report import report
 from audit.cli.review import review, review_report
@@ -50,6 +51,7 @@ for command in (
     push,
     undo,
     pull_issues,
+    prelabel,
 ):
     cli.add_command(command)
 

@@ -1,0 +1,193 @@
+"""cvat-audit prelabel."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from audit.adapters.cvat.address import is_address
+from audit.cli.adding import box_of, logged_in, opened_target, source_options, tell
+from audit.cli.options import pair
+from audit.cli.progress import TerminalProgress, printable
+from audit.cli.push import decided, leave
+from audit.cli.run import FORMATS
+from audit.cli.sources import PredictorOptions, SourceOptions, open_predictors, opened_store
+from audit.errors import UsageError
+
+if TYPE_CHECKING:
+    from audit.prelabel import Prelabels
+    from audit.push_ports import Report
+
+PROBLEMS_SHOWN = 5
+
+
+def threshold(value: str) -> tuple[str, float]:
+    """SCORE for all labels (named ""), or LABEL=SCORE."""
+    label, _, score = value.rpartition("=")
+    return label, _part(score, value, "a score between 0 and 1 such as 0.4 or person=0.6")
+
+
+def share(value: str) -> float:
+    """A part of the whole: 10% or 0.1."""
+    expected = "a share below 100% such as 10% or 0.1"
+    number = value.removesuffix("%")
+    found = _part(number, value, expected, 100.0 if number != value else 1.0)
+    if found >= 1:
+        raise click.BadParameter(f"'{value}' is not {expected}")
+    return found
+
+
+def _part(text: str, value: str, expected: str, whole: float = 1.0) -> float:
+    try:
+        found = float(text) / whole
+    except ValueError:
+        found = -1.0
+    if not 0 <= found <= 1:
+        raise click.BadParameter(f"'{value}' is not {expected}")
+    return found
+
+
+@click.command(short_help="Draw a model's objects into CVAT, for people to correct.")
+@source_options
+@click.option("--model", metavar="WEIGHTS", help="Ultralytics weights (.pt, .onnx), or yolo11n.")
+@click.option("--predictions", "results", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+              help="Instead: a COCO results file (JSON) of any model.")  # fmt: skip
+@click.option("--function", metavar="NAME", help="Instead: a Nuclio function of that CVAT.")
+@click.option(
+    "--map", "mapping", type=pair, metavar="CLASS=LABEL", multiple=True, help="The model's CLASS is the task's LABEL."
+)
+@click.option("--threshold", "thresholds", type=threshold, metavar="[LABEL=]SCORE", multiple=True,
+              help="Lowest score to draw, for all labels or for one; may be repeated. [default: 0.25]")  # fmt: skip
+@click.option("--as", "kind", type=click.Choice(["auto", "rectangle", "polygon", "mask"]), default="auto",
+              show_default=True, help="What to draw; auto: a mask if there is one and the label takes it.")  # fmt: skip
+@click.option("--blind", type=share, metavar="SHARE", help="Leave this share of the frames without pre-labels (10%).")
+@click.option("--seed", type=click.IntRange(0), help="Of the blind frames' random choice. [default: 0]")
+@click.option("--replace-auto", is_flag=True, help="Replace RUN's own earlier pre-labels that nobody touched.")
+@click.option("--fill", is_flag=True, help="Also draw on frames that hold labels, where nothing is labelled yet.")
+@click.option("--runtime", type=click.Choice(["auto", "torch", "onnx"]), default="auto", show_default=True,
+              help="What runs .pt weights; auto: the faster one.")  # fmt: skip
+@click.option(
+    "--image-size", type=click.IntRange(32, 4096), default=640, show_default=True, help="Model input, pixels."
+)
+@click.option("--format", "form", type=click.Choice(FORMATS), help="Format of an export, if it is not recognised.")
+@click.option("--images", type=click.Path(path_type=Path, exists=True), help="Where the images of an export lie.")
+def prelabel(  # noqa: PLR0913 - one parameter per option
+    *,
+    where: SourceOptions,
+    out: Path,
+    model: str | None,
+    results: Path | None,
+    function: str | None,
+    mapping: tuple[tuple[str, str], ...],
+    thresholds: tuple[tuple[str, float], ...],
+    kind: str,
+    blind: float | None,
+    seed: int | None,
+    replace_auto: bool,
+    fill: bool,
+    device: str | None,
+    runtime: Literal["auto", "torch", "onnx"],
+    image_size: int,
+    include_completed: bool,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Draw what a model sees in SOURCE, so that people only correct it.
+
+    SOURCE is a CVAT task, job or project (cvat://HOST/tasks/42); of an export on disk a pre-labelled copy is
+    written. Shapes keep their score and say that a model made them (source: auto). Without --yes nothing is
+    sent, only counted.
+
+    Frames that somebody has labelled are left alone, and so is what people changed or deleted since. The same
+    command goes on where it was stopped, and adds nothing twice. Frames of the blind share stay empty; OUT
+    records which, so that later one can see what pre-labels did to people's labels.
+
+    Exit codes: 0 all done, 1 something was refused, 2 wrong use, 3 a service failed.
+    """
+    from audit.prelabel import Choice, prepare
+    from audit.prelabelling import THRESHOLD, Rules
+
+    execute = decided(dry_run, yes)
+    what = PredictorOptions(
+        (model,) if model else (), (results,) if results else (), (function,) if function else (), device, runtime,
+        image_size,
+    )  # fmt: skip
+    if len(what.models) + len(what.results) + len(what.functions) != 1:
+        raise UsageError("say what draws, exactly one of: --model WEIGHTS, --predictions FILE, --function NAME")
+    if replace_auto and not is_address(where.source):
+        raise UsageError("--replace-auto is for a CVAT server; of an export a new copy is written each time")
+    rules = Rules({"": THRESHOLD, **dict(thresholds)}, kind, replace_auto, fill)
+    progress = TerminalProgress()
+    where = logged_in(where)
+    made = _predicted(where, what, out, Choice(rules, dict(mapping), blind, seed), prepare, progress)
+    _send(made, where, execute, include_completed, as_json, progress)
+
+
+def _predicted(
+    where: SourceOptions, what: PredictorOptions, out: Path, choice: Any, prepare: Any, progress: TerminalProgress
+) -> Prelabels:
+    from audit.adapters.folders import cache_dir
+    from audit.adapters.prediction_cache import PredictionCache
+
+    with opened_store(where) as store, closing(PredictionCache(cache_dir("predictions"))) as cache:
+        made: Prelabels = prepare(
+            store,
+            lambda snapshot: open_predictors(what, where, choice.mapping, snapshot)[0],
+            out,
+            choice=choice,
+            cache=cache,
+            progress=progress,
+        )
+        for line in cache.notes:
+            progress.note(line)
+    problems = made.snapshot.problems
+    for problem in problems[:PROBLEMS_SHOWN]:
+        progress.note(f"{problem.where}: {problem.reason}")
+    if len(problems) > PROBLEMS_SHOWN:
+        progress.note(f"and {len(problems) - PROBLEMS_SHOWN} more problems, see {out}/manifest.json")
+    return made
+
+
+def _send(
+    made: Prelabels,
+    where: SourceOptions,
+    execute: bool,
+    include_completed: bool,
+    as_json: bool,
+    progress: TerminalProgress,
+) -> None:
+    from audit.prelabel import plan_of, send
+
+    facts = {
+        "frames": len(made.snapshot.frames),
+        "could not be read or predicted": int((~made.audited).sum()),
+        "blind": int(made.blind.sum()),
+    }
+    if is_address(where.source):
+        with opened_target(where) as target:
+            report, labels = send(
+                made, target, box_of, execute=execute, include_completed=include_completed, progress=progress
+            )
+        tell(made.run, report, labels, execute=execute, as_json=as_json, facts=_frames(facts, report))
+        leave(report, "prelabel")
+        return
+    from audit.adapters.exports.writer import write_corrected
+
+    plan, labels = plan_of(made)
+    report, copy = write_corrected(
+        plan, made.snapshot, None, run=made.run.path, execute=execute, progress=progress
+    )  # fmt: skip
+    tell(made.run, report, labels, execute=execute, as_json=as_json, facts=_frames(facts, report))
+    if execute:
+        click.echo(printable(f"Import into CVAT: {copy}"), err=as_json)
+    leave(report, "prelabel")
+
+
+def _frames(facts: dict[str, int], report: Report) -> dict[str, int]:
+    """With the number of frames that hold, or get, a pre-label."""
+    ours = {x.frame for x in report.lines if x.action == "create" and (x.status in ("to do", "done") or x.id)}
+    return {**facts, "with pre-labels": len(ours)}

@@ -1,0 +1,195 @@
+"""Pre-labelling from end to end: pull, predict, choose the blind frames, draw. Written against ports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from audit import journal as journals
+from audit.adding import Box, BoxOf, carry_out, check_folder, write_folder
+from audit.blind import Blind, FrameKey, extended, settled
+from audit.blind import write as write_blind
+from audit.core.annotations import ShapeType, Snapshot
+from audit.core.boxes import iou_matrix
+from audit.core.corrections import Plan
+from audit.core.labels import LabelMatch, listing, match_labels
+from audit.core.table import BoolArray
+from audit.errors import UsageError
+from audit.ports import AnnotationStore, Predictor, Progress
+from audit.predicting import Auditor, Cache, Timings, predict
+from audit.prelabelling import SAME_PLACE, Drawer, Rules, Wish, wishes
+from audit.push_ports import PushTarget, Report
+from audit.runs import RunFolder
+
+COMMAND = "prelabel"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the user chose. mapping: class → label. share, seed: of the blind frames, None where nothing was said."""
+
+    rules: Rules
+    mapping: Mapping[str, str]
+    share: float | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Prelabels:
+    """A finished prediction. audited: (frames,) could be predicted. blind: (frames,) stays without pre-labels."""
+
+    run: RunFolder
+    snapshot: Snapshot
+    rules: Rules
+    model: str
+    audited: BoolArray
+    blind: BoolArray
+
+    @property
+    def rows(self) -> BoolArray:
+        """(frames,) to draw on."""
+        return np.asarray(self.audited & ~self.blind)
+
+    def wanted(self, rows: Sequence[int]) -> list[Wish]:
+        """What to draw on these rows, which are of one job and so lie close together."""
+        if not len(rows):
+            return []
+        found = self.run.predictions(min(rows), max(rows) + 1)
+        return wishes(self.snapshot, found, self.rules, rows, self.model)
+
+
+def prepare(
+    store: AnnotationStore,
+    open_predictor: Callable[[Snapshot], Predictor],
+    out: Path,
+    *,
+    choice: Choice,
+    cache: Cache,
+    progress: Progress,
+) -> Prelabels:
+    """Predict every frame of the store and write the folder ``out``; what was predicted before is not run again.
+
+    Blind frames are predicted too: what the model says there is what people are compared with later.
+    Raises UsageError or ServiceError; the same call goes on from there.
+    """
+    snapshot = store.snapshot(progress)
+    check_folder(out, COMMAND, snapshot.source)
+    sent = bool(journals.read(out).requests)
+    blind = settled(out, choice.share, choice.seed, binding=sent)
+    _check_thresholds(choice.rules, snapshot)
+    predictor = open_predictor(snapshot)
+    try:
+        auditor = Auditor(predictor, _matched(predictor, snapshot, choice, progress))
+        if predictor.needs_images and not store.has_images():
+            raise UsageError(
+                f"{predictor.name} needs the images, and there are none. Say where they are: --images DIR."
+            )
+        out.mkdir(parents=True, exist_ok=True)
+        file = out / "predictions.parquet"
+        snapshot, audited = predict(
+            store, [auditor], snapshot, file, cache=cache, progress=progress, timings=Timings()
+        )  # fmt: skip
+    finally:
+        predictor.close()
+    blind = extended(blind, _candidates(snapshot, audited))
+    write_blind(out, blind)
+    model = {"name": predictor.name, "digest": predictor.digest, "labels": list(predictor.labels)}
+    run = write_folder(out, COMMAND, snapshot, [model], settings=_settings(choice, blind))
+    is_blind = np.array([blind.frames.get(key, False) for key in _keys(snapshot)], bool)
+    return Prelabels(run, snapshot, choice.rules, predictor.digest or predictor.name, audited, is_blind)
+
+
+def send(
+    made: Prelabels,
+    target: PushTarget,
+    box_of: BoxOf,
+    *,
+    execute: bool,
+    include_completed: bool = False,
+    progress: Progress,
+) -> tuple[Report, dict[str, str]]:
+    """Draw the pre-labels on a server. Gives the report, and the label behind each line's key. See ``carry_out``."""
+    drawer = Drawer(made.snapshot, made.wanted, made.rows, made.rules, target, box_of)
+    jobs = [int(j) for j in dict.fromkeys(made.snapshot.frames.job.tolist())]
+    report = carry_out(
+        made.run.path,
+        jobs,
+        drawer.steps,
+        target,
+        execute=execute,
+        include_completed=include_completed,
+        progress=progress,
+    )
+    if drawer.outdated and not made.rules.replace:
+        report.notes.append(
+            f"{drawer.outdated} earlier pre-labels are not what these settings draw; --replace-auto replaces them"
+        )
+    return report, drawer.labels
+
+
+def plan_of(made: Prelabels) -> tuple[Plan, dict[str, str]]:
+    """What to draw in a copy of an export: on frames without labels, or with ``fill`` where nothing is yet."""
+    kept = [w for w in made.wanted(np.flatnonzero(made.rows).tolist()) if _free(made, w)]
+    labels = {w.base: w.alternatives[0].label for w in kept}
+    return Plan(tuple(w.alternatives[0] for w in kept)), labels
+
+
+def _free(made: Prelabels, wish: Wish) -> bool:
+    a = made.snapshot.annotations
+    here = a.xyxy[(a.frame == wish.row) & (a.shape != ShapeType.TAG)]
+    geometry = wish.alternatives[0].geometry
+    if not len(here) or geometry is None:
+        return True
+    box: Box = geometry.xyxy
+    return made.rules.fill and float(iou_matrix(np.array([box]), here).max()) < SAME_PLACE
+
+
+def _matched(predictor: Predictor, snapshot: Snapshot, choice: Choice, progress: Progress) -> LabelMatch:
+    for line in predictor.notes:
+        progress.note(line)
+    try:
+        match = match_labels(predictor.labels, snapshot.labels, choice.mapping)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    if (match.codes < 0).all():
+        raise UsageError(
+            f"{predictor.name} knows none of the task's labels ({listing(snapshot.labels)}); its classes are "
+            f"{listing(predictor.labels)}. Pair them with --map CLASS=LABEL."
+        )
+    if match.unknown_labels:
+        progress.note(f"{predictor.name} cannot draw these labels, which it does not know: "
+                      f"{listing(match.unknown_labels)}")  # fmt: skip
+    return match
+
+
+def _check_thresholds(rules: Rules, snapshot: Snapshot) -> None:
+    for name in rules.thresholds:
+        if name and name not in snapshot.labels:
+            raise UsageError(
+                f"--threshold {name}={rules.thresholds[name]:g}: there is no label '{name}'; there are "
+                f"{listing(snapshot.labels)}"
+            )
+
+
+def _keys(snapshot: Snapshot) -> list[FrameKey]:
+    return list(zip(snapshot.frames.task.tolist(), snapshot.frames.number.tolist(), strict=True))
+
+
+def _candidates(snapshot: Snapshot, audited: BoolArray) -> list[FrameKey]:
+    """Frames that would get pre-labels: a frame that is labelled already cannot tell anything."""
+    a = snapshot.annotations
+    labelled = np.zeros(len(snapshot.frames), bool)
+    labelled[a.frame[a.shape != ShapeType.TAG]] = True
+    keys = _keys(snapshot)
+    refused = {keys[row] for row in np.flatnonzero(labelled | ~audited)}
+    return [key for key in keys if key not in refused]
+
+
+def _settings(choice: Choice, blind: Blind) -> dict[str, object]:
+    rules = choice.rules
+    thresholds = {name or "(all others)": value for name, value in rules.thresholds.items()}
+    drawn = {"as": rules.kind, "thresholds": thresholds, "fill": rules.fill, "map": dict(choice.mapping)}
+    return {**drawn, "blind_share": blind.share, "seed": blind.seed}
