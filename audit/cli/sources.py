@@ -105,11 +105,16 @@ def _refuse(source: str, options: dict[str, object]) -> None:
 
 def credentials_of(options: SourceOptions) -> Credentials:
     """How to log in to the source's server, asked for on a terminal if need be. Raises UsageError."""
-    credentials = credentials_from(options.auth, os.environ)
+    return asked_credentials(options.auth, options.source)
+
+
+def asked_credentials(auth: str | None, server: str) -> Credentials:
+    """As ``credentials_of``. auth: USER[:PASS] or None. server: how the user named it."""
+    credentials = credentials_from(auth, os.environ)
     if credentials.needs_password and not sys.stdin.isatty():
         raise UsageError("no way to log in: set CVAT_ACCESS_TOKEN, or give --auth USER and the password in PASS")
     if credentials.needs_password:
-        prompt = f"Password of {credentials.user} for {options.source}"
+        prompt = f"Password of {credentials.user} for {server}"
         credentials = credentials.with_password(click.prompt(prompt, hide_input=True, err=True))
     return credentials
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from audit.adapters.ultralytics.decoding import Thresholds
 from audit.adapters.ultralytics.detector import Detector, open_model
 from audit.adapters.ultralytics.weights import find_weights
 from audit.core.annotations import Predictions
+from audit.core.labels import listing
+from audit.errors import UsageError
 from audit.ports import PredictItem
 from audit.serving import settings
 from audit.serving.replies import Reply, mask_item, rectangle_item, tight
@@ -38,16 +41,23 @@ class DetectorFunction:
         device: str | None = None,
         threads: int | None = None,
         max_megapixels: float = MAX_MEGAPIXELS,
+        names: Mapping[str, str] | None = None,
+        score_attribute: str = "",
     ) -> None:
-        self.threshold, self.max_megapixels = threshold, max_megapixels
+        """names: what to call the weights' classes in CVAT, where that differs.
+
+        score_attribute: a label attribute that keeps the confidence, which CVAT otherwise drops.
+        """
+        self.threshold, self.max_megapixels, self._attribute = threshold, max_megapixels, score_attribute
         self._model = open_model(weights, device=device, image_size=IMAGE_SIZE, threads=threads)
+        self._labels = renamed(self._model.labels, names or {})
         self._detectors: OrderedDict[float, Detector] = OrderedDict()
         self.notes = self._model.notes
 
     @property
     def spec(self) -> list[dict[str, Any]]:
-        """The labels as CVAT wants them in the annotation ``spec``: the weights' own names."""
-        return spec_of(self._model)
+        """The labels as CVAT wants them in the annotation ``spec``."""
+        return spec_of(self._model.runtime.facts.task, self._labels, self._attribute)
 
     def handle(self, body: Body) -> Reply:
         """All objects at or above the threshold, best first. Raises BadRequestError."""
@@ -61,16 +71,16 @@ class DetectorFunction:
         return Reply("[" + ", ".join(items) + "]", f"{len(items)} objects at {request.threshold:g}")
 
     def _items(self, found: Predictions, data: bytes) -> list[str]:
-        labels, masks = self._model.labels, self._model.runtime.facts.task == "segment"
+        labels, attribute, masks = self._labels, self._attribute, self._model.runtime.facts.task == "segment"
         frame_hw = size_hw(data) if masks else (0, 0)
         items = []
         for label, score, xyxy, counts in zip(found.label, found.score, found.xyxy, found.mask, strict=True):
             if not masks:
-                items.append(rectangle_item(labels[label], xyxy.tolist(), float(score)))
+                items.append(rectangle_item(labels[label], xyxy.tolist(), float(score), attribute))
                 continue
             region = tight(np.asarray(coco_mask.decode({"size": list(frame_hw), "counts": counts}), bool))
             if region is not None:
-                items.append(mask_item(labels[label], region, float(score)))
+                items.append(mask_item(labels[label], region, float(score), attribute))
         return items
 
     def _detector(self, threshold: float) -> Detector:
@@ -92,10 +102,19 @@ class DetectorFunction:
         return self._detectors[threshold]
 
 
-def spec_of(model: Detector) -> list[dict[str, Any]]:
-    """CVAT's label list of a loaded model: its class names, masks for segmentation, else rectangles."""
-    kind = "mask" if model.runtime.facts.task == "segment" else "rectangle"
-    return [{"id": i, "name": name, "type": kind, "attributes": []} for i, name in enumerate(model.labels)]
+def renamed(classes: Sequence[str], names: Mapping[str, str]) -> tuple[str, ...]:
+    """The classes under their names in CVAT. Raises UsageError for a class that the model does not have."""
+    for name in names:
+        if name not in classes:
+            raise UsageError(f"the model has no class '{name}' (there are: {listing(classes)})")
+    return tuple(names.get(c, c) for c in classes)
+
+
+def spec_of(task: str, labels: Sequence[str], score_attribute: str = "") -> list[dict[str, Any]]:
+    """CVAT's label list of a model: masks for the task "segment", else rectangles; each name once."""
+    kind = "mask" if task == "segment" else "rectangle"
+    score = [{"name": score_attribute, "input_type": "text", "values": []}] if score_attribute else []
+    return [{"id": i, "name": n, "type": kind, "attributes": score} for i, n in enumerate(dict.fromkeys(labels))]
 
 
 def spec_text(spec: list[dict[str, Any]]) -> str:
@@ -103,15 +122,18 @@ def spec_text(spec: list[dict[str, Any]]) -> str:
     return json.dumps(spec, ensure_ascii=False)
 
 
-def detector_from_environment() -> DetectorFunction:
-    """``YOLO_MODEL`` (a path, or ``yolo11n``), ``YOLO_THRESHOLD``, ``DEVICE``, ``CPU_THREADS``, ``MAX_MEGAPIXELS``.
+def detector_from_environment(folder: Path | None = None) -> DetectorFunction:
+    """``YOLO_MODEL`` (a file in the function's folder, a path, or ``yolo11n``), ``YOLO_THRESHOLD``, ``YOLO_LABELS``
 
+    (JSON: names in CVAT by class), ``SCORE_ATTRIBUTE``, ``DEVICE``, ``CPU_THREADS``, ``MAX_MEGAPIXELS``.
     Raises UsageError or ServiceError.
     """
     return DetectorFunction(
-        find_weights(settings.text("YOLO_MODEL", "yolo11n")),
+        find_weights(settings.weights("YOLO_MODEL", "yolo11n", folder)),
         threshold=settings.number("YOLO_THRESHOLD", DEFAULT_THRESHOLD, 0, 1),
         device=settings.text("DEVICE", "") or None,
         threads=settings.threads(),
         max_megapixels=settings.number("MAX_MEGAPIXELS", MAX_MEGAPIXELS, 0.01, 200),
+        names=settings.names("YOLO_LABELS"),
+        score_attribute=settings.text("SCORE_ATTRIBUTE", ""),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -118,16 +120,16 @@ def _warm_up(network: Network) -> None:
     network.decode(blank, Prompts(np.full((1, 2), 32.0), np.ones(1, np.int64), None))
 
 
-def interactor_from_environment() -> Interactor:
-    """``SAM_MODEL`` (a path, or ``lite_medsam``), ``SAM_CACHE_MB``, ``SAM_REDIS_URL``, ``DEVICE``, ``CPU_THREADS``,
+def interactor_from_environment(folder: Path | None = None) -> Interactor:
+    """``SAM_MODEL`` (a file in the function's folder, a path, or ``lite_medsam``), ``SAM_CACHE_MB``,
 
-    ``MAX_MEGAPIXELS``. Raises UsageError or ServiceError.
+    ``SAM_REDIS_URL``, ``DEVICE``, ``CPU_THREADS``, ``MAX_MEGAPIXELS``. Raises UsageError or ServiceError.
     """
     megabytes = settings.number("SAM_CACHE_MB", 512, 0, 1e6)
     url = settings.text("SAM_REDIS_URL", "")
     shared = RedisStore(url) if url else None
     network = open_sam(
-        settings.text("SAM_MODEL", "lite_medsam"),
+        settings.weights("SAM_MODEL", "lite_medsam", folder),
         device=settings.text("DEVICE", "") or None,
         threads=settings.threads(),
     )

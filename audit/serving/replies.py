@@ -115,21 +115,26 @@ def interactor_reply(region: Region | None, confidence: float, output: str, fram
     return json.dumps({"shapes": [{"type": output, "points": points, "attributes": attributes}]})
 
 
-def rectangle_item(label: str, xyxy: Sequence[float], score: float) -> str:
-    """A detector's box as JSON."""
+def rectangle_item(label: str, xyxy: Sequence[float], score: float, attribute: str = "") -> str:
+    """A detector's box as JSON. attribute: name of the attribute that keeps the score, "" for none."""
     points = [round(float(v), 2) for v in xyxy]
-    return json.dumps({**_item(label, score), "type": "rectangle", "points": points})
+    return json.dumps({**_item(label, score, attribute), "type": "rectangle", "points": points})
 
 
-def mask_item(label: str, region: Region, score: float) -> str:
-    """A detector's mask as JSON: the crop row by row as 0 and 1 with its box, and a polygon for who wants one."""
-    start = json.dumps({**_item(label, score), "type": "mask", "points": polygon_points(region)})
+def mask_item(label: str, region: Region, score: float, attribute: str = "") -> str:
+    """A detector's mask as JSON: the crop row by row as 0 and 1 with its box, and a polygon for who wants one.
+
+    attribute: as of ``rectangle_item``.
+    """
+    start = json.dumps({**_item(label, score, attribute), "type": "mask", "points": polygon_points(region)})
     box = json.dumps(region.inclusive_box)[1:]
     return f'{start[:-1]}, "mask": [{_digits(region.mask)}, {box}}}'
 
 
-def _item(label: str, score: float) -> dict[str, Any]:
-    return {"confidence": confidence_text(score), "label": label, "attributes": []}
+def _item(label: str, score: float, attribute: str) -> dict[str, Any]:
+    confidence = confidence_text(score)
+    attributes = [{"name": attribute, "value": confidence}] if attribute else []
+    return {"confidence": confidence, "label": label, "attributes": attributes}
 
 
 def _digits(mask: NDArray[np.bool_]) -> str:

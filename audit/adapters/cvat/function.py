@@ -172,6 +172,18 @@ def _entry(connection: Connection, name: str) -> Raw:
     raise UsageError(f"{connection.host} has no detector '{name}'; there are: {names}")
 
 
+def list_functions(server: str, *, credentials: Credentials) -> list[Raw]:
+    """All functions that a CVAT lists. Raises UsageError or ServiceError, with the server's status."""
+    connection = Connection(parse_server(server), credentials, patience=Patience(attempts=1))
+    try:
+        listed = connection.value("the list of functions", connection.api.lambda_api.list_functions)
+    finally:
+        connection.close()
+    if not isinstance(listed, list) or not all(isinstance(f, dict) for f in listed):
+        raise ServiceError(f"{connection.host} does not answer like a CVAT server (asked for the list of functions)")
+    return list(listed)
+
+
 def _fits(ours: str, theirs: Any) -> bool:
     """Whether CVAT takes a function's label of one type for a task's of another."""
     return ours == theirs or "any" in (ours, theirs) or {ours, theirs} == {"mask", "polygon"}

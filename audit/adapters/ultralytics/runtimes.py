@@ -132,6 +132,11 @@ class TorchRuntime:
         return device
 
 
+def model_facts(path: Path) -> ModelFacts:
+    """What a model file tells of itself. Raises UsageError if it is none that can be run here."""
+    return OnnxRuntime(path).facts if path.suffix.lower() == ".onnx" else TorchRuntime(path).facts
+
+
 def check_task(task: str, path: Path) -> None:
     """Raises UsageError for models that give something else than boxes or masks."""
     if task not in TASKS:

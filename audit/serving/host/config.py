@@ -20,6 +20,8 @@ DEFAULT_WAIT_MS = 10_000
 """How long a request waits for a free worker; Nuclio's own default."""
 TAKEN_BY_THE_UI = "pth-facebookresearch-sam-vit-h"
 """CVAT's web UI runs a decoder of its own for this id and expects an embedding."""
+LONGEST_LABEL = 64
+"""Characters of a label's name that CVAT keeps."""
 
 _ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 _HANDLER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
@@ -29,7 +31,10 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0
 
 @dataclass(frozen=True)
 class FunctionConfig:
-    """What the host uses of a ``function.yaml``. event_timeout: seconds, None without a limit. port: 0 = any free."""
+    """What the host uses of a ``function.yaml``. event_timeout: seconds, None without a limit. port: 0 = any free.
+
+    memory_limit: as written in ``spec.resources.limits``, such as "2Gi", "" for none.
+    """
 
     folder: Path
     name: str
@@ -44,6 +49,7 @@ class FunctionConfig:
     event_timeout: float | None = None
     ready_timeout: float = 120.0
     port: int = 0
+    memory_limit: str = ""
 
     def as_seen(self) -> dict[str, Any]:
         """The function object without its status, as the dashboard lists it."""
@@ -67,6 +73,15 @@ def read_function(folder: Path) -> FunctionConfig:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: is not YAML ({' '.join(str(error).split())[:150]})") from None
     return _Reader(path).function(raw)
+
+
+def annotation_fault(name: str, annotations: object) -> str:
+    """What in a function's annotations makes CVAT's whole list fail or the function of no use; "" if nothing."""
+    try:
+        _Reader(Path(name)).annotations({"annotations": annotations})
+    except UsageError as error:
+        return str(error).removeprefix(f"{name}: ")
+    return ""
 
 
 def seconds(duration: object) -> float | None:
@@ -110,6 +125,7 @@ class _Reader:
                 self.count(spec.get("readinessTimeoutSeconds", 120), "readinessTimeoutSeconds", 1, 86400)
             ),
             port=self.count(attributes.get("port", 0), "port", 0, 65535),
+            memory_limit=str(self.limits(spec).get("memory", "")),
         )
 
     def annotations(self, metadata: Mapping[str, Any]) -> dict[str, str]:
@@ -134,7 +150,10 @@ class _Reader:
         except (ValueError, KeyError, TypeError):
             self.fail("metadata.annotations.spec", "a JSON list of labels with a name each", text[:60])
         if len(set(names)) != len(names):
-            self.fail("metadata.annotations.spec", "every label name once", ", ".join(sorted(names))[:100])
+            twice = next(n for n in names if names.count(n) > 1)
+            self.fail("metadata.annotations.spec", "every label name once", twice)
+        for bad in (n for n in names if not 0 < len(n) <= LONGEST_LABEL):
+            self.fail("metadata.annotations.spec", f"label names of 1 to {LONGEST_LABEL} characters", bad)
 
     def interactor(self, found: Mapping[str, str]) -> None:
         if not found.get("version", "1").isdigit() or int(found.get("version", "1")) < 2:
@@ -167,6 +186,10 @@ class _Reader:
         if not isinstance(entries, list):
             self.fail("spec.env", "a list of name and value", entries)
         return {str(self.mapping(e, "spec.env").get("name", "")): str(e.get("value", "")) for e in entries}
+
+    def limits(self, spec: Mapping[str, Any]) -> Mapping[str, Any]:
+        resources = self.mapping(spec.get("resources") or {}, "spec.resources")
+        return self.mapping(resources.get("limits") or {}, "spec.resources.limits")
 
     def wait(self, trigger: Mapping[str, Any]) -> int:
         value = trigger.get("workerAvailabilityTimeoutMilliseconds", DEFAULT_WAIT_MS)

@@ -1,0 +1,205 @@
+"""The known troubles with functions, looked for one by one: ``cvat-audit functions doctor``. Changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from audit.adapters.ultralytics.weights import KNOWN_WEIGHTS
+from audit.doctor import Check
+from audit.errors import AuditError, UsageError
+from audit.serving.host.config import FunctionConfig, annotation_fault, read_function
+from audit.serving.sam_weights import KNOWN_SAM_WEIGHTS
+
+TIMEOUT_S = 5.0
+MOST_BYTES = 32 << 20
+HEADERS = {"x-nuclio-project-name": "cvat", "x-nuclio-function-namespace": "nuclio"}
+"""With which CVAT asks the dashboard."""
+BASE_MB = 600
+"""What a worker takes before any weights: Python, OpenCV, onnxruntime, and torch while it loads."""
+PER_WEIGHTS = 16
+"""Memory for a network over the size of its file. Measured: yolo11n (6 MB) 230 MB, LiteMedSAM (39 MB) 1,230 MB."""
+MODEL_VARIABLES = ("YOLO_MODEL", "SAM_MODEL")
+KNOWN = {*KNOWN_WEIGHTS, *KNOWN_SAM_WEIGHTS}
+_UNITS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "ki": 1024.0, "mi": 1024.0**2, "gi": 1024.0**3}
+
+CvatList = Callable[[], list[Mapping[str, Any]]]
+"""Asks CVAT for its list of functions; raises AuditError if it has none to give."""
+
+
+def checks(folders: Sequence[Path], dashboard: str, cvat: CvatList | None = None) -> list[Check]:
+    """What is wrong, and what to do about it; no check raises.
+
+    folders: functions not yet deployed, looked at as files. dashboard: Nuclio's address, or that of
+    ``functions serve``; "" leaves it out. cvat: asks CVAT itself, None leaves it out.
+    """
+    found = [check for folder in folders for check in _folder(folder)]
+    listed: Mapping[str, Any] | None = None
+    if dashboard:
+        first, listed = _dashboard(dashboard)
+        found.append(first)
+        found += [check for name, value in (listed or {}).items() for check in _deployed(name, value, dashboard)]
+    if cvat is not None:
+        found.append(_cvat(cvat, listed))
+    return found
+
+
+def _folder(folder: Path) -> Iterator[Check]:
+    try:
+        config = read_function(folder)
+    except UsageError as error:
+        yield Check(f"Folder {folder}", False, str(error), "mend the file, then deploy it again")
+        return
+    yield Check(f"Folder {folder}", True, f"function '{config.name}', {config.workers} worker(s)")
+    for variable in MODEL_VARIABLES:
+        if config.env.get(variable):
+            yield _weights(config, variable)
+
+
+def _weights(config: FunctionConfig, variable: str) -> Check:
+    name, wanted = f"Weights of {config.name}", os.environ.get(variable) or config.env[variable]
+    known = wanted.removesuffix(".pt")
+    path = next((p for p in (config.folder / wanted, Path(wanted)) if p.is_file()), None)
+    if path is None:
+        if known in KNOWN:
+            return Check(name, True, f"{wanted}, fetched at the first start and checked")
+        advice = f"put the file into {config.folder}, or set {variable} to where it is inside the container"
+        return Check(name, False, f"{variable}={wanted}: no such file here", advice)
+    need = config.workers * (BASE_MB + PER_WEIGHTS * path.stat().st_size / 1e6)
+    have = _memory_mb(config)
+    detail = f"{path}; about {need:,.0f} MB for {config.workers} worker(s), {have:,.0f} MB to be had"
+    return Check(name, need <= have, detail, "fewer workers, a smaller model, or more memory (spec.resources.limits)")
+
+
+def _memory_mb(config: FunctionConfig) -> float:
+    """The function's own limit, or what is free on this machine."""
+    limit = _bytes(config.memory_limit)
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        text = Path("/proc/meminfo").read_text(encoding="ascii")
+        free = 1024 * int(text.split("MemAvailable:")[1].split()[0])
+    except (OSError, IndexError, ValueError):
+        pass  # not Linux
+    return (limit or free) / 1e6
+
+
+def _bytes(quantity: str) -> float:
+    """A quantity of memory as Kubernetes writes it, such as 2Gi; 0 for none."""
+    match = re.fullmatch(r"([0-9.]+)([kKmMgG]?i?)", quantity)
+    return float(match[1]) * _UNITS.get(match[2].lower(), 0.0) if match else 0.0
+
+
+def _dashboard(address: str) -> tuple[Check, Mapping[str, Any] | None]:
+    name = f"Dashboard {address}"
+    try:
+        listed = json.loads(_get(f"{address.rstrip('/')}/api/functions", HEADERS))
+    except OSError as error:
+        advice = (
+            "start Nuclio (docker compose -f docker-compose.yml -f components/serverless/docker-compose.serverless.yml "
+            "up -d in CVAT's folder), or 'cvat-audit functions serve DIR...'; else give --dashboard"
+        )
+        return Check(name, False, f"nothing answers ({_why(error)})", advice), None
+    except ValueError:
+        return Check(name, False, "answers, but not as Nuclio does", "another program has this port?"), None
+    if not isinstance(listed, dict):
+        return Check(name, False, "answers, but not as Nuclio does", "another program has this port?"), None
+    advice = "deploy one: scripts/deploy_functions serverless/yolo"
+    detail = f"{len(listed)} functions in CVAT's project" if listed else "no function in the project 'cvat'"
+    return Check(name, bool(listed), detail, "" if listed else advice), listed
+
+
+def _deployed(name: str, value: Any, dashboard: str) -> Iterator[Check]:
+    """One function as the dashboard tells of it; the first trouble is told, others may follow from it."""
+    title = f"Function {name[:80]}"
+    remove = f"remove it: nuctl delete function {name[:80]} --platform local"
+    status = value.get("status") if isinstance(value, dict) else None
+    if not isinstance(status, dict):
+        yield Check(title, False, "has no status, which makes CVAT's whole list fail (HTTP 500)", remove)
+        return
+    metadata = value.get("metadata") or {}
+    fault = annotation_fault(name, metadata.get("annotations") if isinstance(metadata, dict) else None)
+    if fault:
+        yield Check(title, False, fault, f"mend its function.yaml and deploy again, or {remove}")
+        return
+    state = str(status.get("state", "unknown"))
+    if state != "ready":
+        message = " ".join(str(status.get("message") or "").split())
+        yield Check(title, False, f"{state}{': ' + message[-300:] if message else ''}", _advice(state, message, name))
+        return
+    yield _port(title, name, status.get("httpPort"), dashboard)
+
+
+def _advice(state: str, message: str, name: str) -> str:
+    logs = f"docker logs nuclio-nuclio-{name[:80]}"
+    if state.startswith(("building", "waiting", "configuring")):
+        return f"it is being put up; if that takes over ten minutes: {logs}"
+    low = message.lower()
+    if any(sign in low for sign in ("out of memory", "memoryerror", "killed", "exit code 137", "oom")):
+        return "memory is too small: fewer numWorkers, a smaller model, or raise spec.resources.limits.memory"
+    if any(sign in low for sign in ("no such file", "cannot be read", "neither a file", "filenotfound")):
+        return "its weights are missing: put them into the function's folder and deploy again"
+    if "no module named" in low or "importerror" in low:
+        return "a package is missing in its image: deploy again with scripts/deploy_functions"
+    return f"see why: {logs}; then deploy again"
+
+
+def _port(title: str, name: str, port: Any, dashboard: str) -> Check:
+    """After a restart of Docker the dashboard may still tell the old port: CVAT's calls then go nowhere."""
+    if not isinstance(port, int) or not 0 < port < 65536:
+        return Check(title, True, "ready; has no port of its own, so calls go through the dashboard")
+    host = urllib.parse.urlsplit(dashboard).hostname or "localhost"
+    try:
+        _get(f"http://{f'[{host}]' if ':' in host else host}:{port}/__internal/health", {})
+    except urllib.error.HTTPError:
+        pass  # something answers there
+    except OSError as error:
+        advice = f"a stale port after a restart? docker restart nuclio-nuclio-{name[:80]}, or deploy it again"
+        return Check(title, False, f"said to be ready, but nothing answers on its port {port} ({_why(error)})", advice)
+    return Check(title, True, f"ready, answers on port {port}")
+
+
+def _cvat(cvat: CvatList, listed: Mapping[str, Any] | None) -> Check:
+    name = "CVAT's list"
+    try:
+        entries = cvat()
+    except AuditError as error:
+        return Check(name, False, str(error), _cvat_advice(str(error)))
+    ids = {str(entry.get("id")) for entry in entries}
+    lost = sorted(set(listed or {}) - ids)
+    if lost:
+        detail = f"{len(ids)} functions; the dashboard also has {', '.join(lost)[:200]}"
+        return Check(name, False, detail, "does CVAT ask another Nuclio? Its CVAT_NUCLIO_HOST and CVAT_NUCLIO_PORT say")
+    return Check(name, bool(ids), f"{len(ids)} functions", "" if ids else "deploy one; then reload CVAT's page")
+
+
+def _cvat_advice(said: str) -> str:
+    if "503" in said:
+        return (
+            "CVAT cannot reach the dashboard: set CVAT_NUCLIO_HOST and CVAT_NUCLIO_PORT of its server and workers to "
+            "an address that they reach (in Docker not localhost), and serve with --host so that it listens there"
+        )
+    if "500" in said:
+        return "one bad function makes the whole list fail: see the functions above"
+    if "does not exist" in said or "404" in said:
+        return "CVAT runs without its serverless part: CVAT_SERVERLESS=1, or its docker-compose.serverless.yml"
+    return "see the message"
+
+
+def _get(url: str, headers: Mapping[str, str]) -> bytes:
+    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+        raise UsageError(f"{url}: expected an address such as http://localhost:8070")
+    request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 - the scheme is checked
+    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
+        return bytes(answer.read(MOST_BYTES))
+
+
+def _why(error: OSError) -> str:
+    reason = getattr(error, "reason", error)
+    return str(getattr(reason, "strerror", None) or reason)[:120]

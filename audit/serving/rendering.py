@@ -1,0 +1,142 @@
+"""From weights to a function's folder that CVAT can list: ``cvat-audit functions render``."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sysconfig
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import audit
+from audit.adapters.ultralytics.runtimes import model_facts
+from audit.adapters.ultralytics.weights import file_sha256, find_weights
+from audit.core.labels import listing
+from audit.errors import ServiceError, UsageError
+from audit.serving.detecting import renamed, spec_of, spec_text
+from audit.serving.host.config import read_function
+
+SHIPPED = "share/cvat-audit/serverless"
+"""Where an installed package keeps the folders that lie beside it in the repository."""
+FILES = ("function.yaml", "function-gpu.yaml")
+CODE = ("main.py", "model_handler.py")
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What a function is to be. name: its id in CVAT; title: what annotators read, "" for the name.
+
+    names: what to call the weights' classes in CVAT, where that differs. score_attribute: a label attribute
+    that keeps the confidence, "" for none. threshold: in [0, 1].
+    """
+
+    name: str
+    title: str = ""
+    threshold: float = 0.25
+    names: Mapping[str, str] = field(default_factory=dict)
+    score_attribute: str = ""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What was written. labels: as CVAT will list them."""
+
+    folder: Path
+    weights: Path
+    task: str
+    labels: tuple[str, ...]
+
+
+def render(weights: str, wanted: Rendering, out: Path, *, replace: bool = False) -> Rendered:
+    """Write the folder ``out / name`` with the weights, both YAML files and the code; checked before it appears.
+
+    weights: a path, or a name that ``find_weights`` knows. Raises UsageError if they are no YOLO model, a name
+    cannot be used, or the folder is there already and not to be replaced; ServiceError if it cannot be written.
+    """
+    if not _NAME.fullmatch(wanted.name):
+        raise UsageError(f"--name {wanted.name}: expected up to 63 of a-z, 0-9 and '-', such as our-yolo")
+    folder = out / wanted.name
+    if folder.exists() and not replace:
+        raise UsageError(f"{folder} exists; give another --name or --out, or --replace")
+    path = find_weights(weights)
+    facts = model_facts(path)
+    labels = renamed(facts.labels, wanted.names)
+    spec = spec_of(facts.task, labels, wanted.score_attribute)
+    kept = f"{path.stem}-{file_sha256(path)[:8]}{path.suffix}"  # no other file can be meant by this name
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out, prefix=f".{wanted.name}.") as begun:
+            made = Path(begun) / wanted.name
+            shutil.copytree(_template(), made, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copyfile(path, made / kept)
+            for name in FILES:
+                _rewrite(made / name, wanted, spec, kept)
+                _checked(made / name)
+            if folder.exists():
+                shutil.rmtree(folder)
+            made.rename(folder)
+    except OSError as error:
+        raise ServiceError(f"cannot write {folder}: {error.strerror or error}") from error
+    return Rendered(folder, folder / kept, facts.task, tuple(dict.fromkeys(labels)))
+
+
+def _template() -> Path:
+    beside = Path(audit.__file__).parents[1] / "serverless" / "yolo"
+    shipped = Path(sysconfig.get_path("data")) / SHIPPED / "yolo"
+    for folder in (beside, shipped):
+        if all((folder / name).is_file() for name in (*FILES, *CODE)):
+            return folder
+    raise ServiceError(
+        f"this installation lacks the function it renders from (looked in {listing([str(beside), str(shipped)])})"
+    )
+
+
+def _rewrite(path: Path, wanted: Rendering, spec: list[dict[str, Any]], weights: str) -> None:
+    raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    gpu = path.name == "function-gpu.yaml"
+    metadata, build = raw["metadata"], raw["spec"]["build"]
+    metadata["name"] = wanted.name
+    metadata["annotations"] |= {"name": wanted.title or wanted.name, "spec": _Block(_lines(spec))}
+    build["image"] = f"cvat-audit-{wanted.name}{'-gpu' if gpu else ''}"
+    values = {
+        "YOLO_MODEL": weights,
+        "YOLO_THRESHOLD": f"{wanted.threshold:g}",
+        "YOLO_LABELS": json.dumps(dict(wanted.names), ensure_ascii=False) if wanted.names else "",
+        "SCORE_ATTRIBUTE": wanted.score_attribute,
+    }
+    others = [e for e in raw["spec"]["env"] if e["name"] not in values]
+    raw["spec"]["env"] = [{"name": n, "value": v} for n, v in values.items() if v] + others
+    text = yaml.dump(raw, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
+    path.write_text(f"# made by: cvat-audit functions render\n{text}", encoding="utf-8")
+
+
+def _checked(path: Path) -> None:
+    """Raises UsageError for what would break CVAT's list; it names the label, not a file that is about to vanish."""
+    try:
+        read_function(path)
+    except UsageError as error:
+        raise UsageError(str(error).removeprefix(f"{path}: ")) from None
+
+
+def _lines(spec: list[dict[str, Any]]) -> str:
+    """The labels one to a line, for whoever reads the file."""
+    rows = ",\n".join("  " + spec_text([row])[1:-1] for row in spec)
+    return f"[\n{rows}\n]\n"
+
+
+class _Block(str):
+    """Text that YAML shall keep as it stands."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes ``_Block`` as a block."""
+
+
+_Dumper.add_representer(_Block, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|"))
