@@ -6,13 +6,12 @@ import json
 import math
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
 
 import ijson
 import numpy as np
-from numpy.typing import NDArray
+import pyarrow as pa
 
 from audit.adapters.exports.jsonstream import NullForNan
 from audit.adapters.exports.rle import ShapeError, from_coco
@@ -20,12 +19,19 @@ from audit.adapters.jsondepth import ShallowOnly, TooDeepError
 from audit.adapters.results_lookup import AMBIGUOUS, UNKNOWN, Classes, Images, Key, RowError
 from audit.core.annotations import Predictions, Snapshot
 from audit.core.masks import box_of, rle_of_rings
-from audit.core.table import FloatArray, objects
+from audit.core.table import objects
 from audit.errors import UsageError
 from audit.ports import PredictItem, Predictor
+from audit.runs import BOX
+from audit.spool import Spool
 
 FAR_OUT = 10
 """Polygon points further out than this many frame sizes are refused: drawing them would take for ever."""
+
+ROWS_AT_ONCE = 1 << 15
+"""Rows in memory before they go to disk."""
+FEWEST_PICTURES, MOST_GROUPS = 128, 512
+"""Pictures whose rows are read from disk together, and the most such groups there are."""
 
 Stream = Callable[[str], Iterator[Any]]
 """Gives the values at a place in the file, such as ``annotations.item``, one by one."""
@@ -43,117 +49,133 @@ class ResultsFile:
     def __init__(self, name: str, images: Images, classes: Classes, rows: _Rows, notes: tuple[str, ...]) -> None:
         self.name, self.labels, self.notes = name, classes.names, notes
         self._picture_of_frame = images.picture_of_frame
-        self._rows = rows.sorted()
+        self._rows = rows
 
     def predict(self, items: Sequence[PredictItem]) -> list[Predictions | str]:
         """One table per item; an item the file says nothing about has no predictions."""
-        return [self._of(item) for item in items]
+        return [self._rows.of(int(self._picture_of_frame[item.frame])) for item in items]
 
     def close(self) -> None:
-        """Lets go of the rows, which may be hundreds of megabytes."""
-        self._rows = _Rows().sorted()
-
-    def _of(self, item: PredictItem) -> Predictions:
-        return self._rows.of(int(self._picture_of_frame[item.frame]))
+        """Gives the room that the rows took on disk back."""
+        self._rows.close()
 
 
 class _Rows:
-    """Columns that grow without an object per row."""
+    """Rows by picture, on disk but for the last ones that came. pictures: how many there are."""
 
-    def __init__(self) -> None:
-        self.picture, self.label = array("i"), array("i")
-        self.score, self.xyxy = array("d"), array("d")
-        self.masks: dict[int, bytes] = {}
+    def __init__(self, pictures: int, folder: Path | None) -> None:
+        self._spool = Spool(folder)
+        self._per_group = max(FEWEST_PICTURES, -(-pictures // MOST_GROUPS))
+        self._read: tuple[int, Predictions] = (-1, Predictions())
+        self.count = 0
+        self._begin()
 
     def add(self, picture: int, label: int, score: float, xyxy: Sequence[float], mask: bytes | None) -> None:
-        if mask is not None:
-            self.masks[len(self.picture)] = mask
-        self.picture.append(picture)
-        self.label.append(label)
-        self.score.append(score)
-        self.xyxy.extend(xyxy)
+        self._picture.append(picture)
+        self._label.append(label)
+        self._score.append(score)
+        self._xyxy.extend(xyxy)
+        self._masks.append(mask)
+        self.count += 1
+        if len(self._masks) == ROWS_AT_ONCE:
+            self.flush()
 
-    def sorted(self) -> _SortedRows:
-        """The rows by picture. They are moved, not copied: this object is empty afterwards."""
-        picture, label, score, xyxy = self.picture, self.label, self.score, self.xyxy
-        self.picture, self.label, self.score, self.xyxy = array("i"), array("i"), array("d"), array("d")
-        pictures = np.array(picture, np.int32)
-        order = np.argsort(pictures, kind="stable")
-        place = np.argsort(order) if self.masks else order
-        masks = {int(place[row]): mask for row, mask in self.masks.items()}
-        return _SortedRows(
-            pictures[order],
-            np.array(label, np.int32)[order],
-            np.array(score, np.float64)[order],
-            np.array(xyxy, np.float64).reshape(-1, 4)[order],
-            masks,
-        )
-
-
-@dataclass(frozen=True)
-class _SortedRows:
-    """picture, label: (n,) ascending by picture; score: (n,); xyxy: (n, 4). masks: by row, where there are any."""
-
-    picture: NDArray[np.int32]
-    label: NDArray[np.int32]
-    score: FloatArray
-    xyxy: FloatArray
-    masks: Mapping[int, bytes]
+    def flush(self) -> None:
+        """What is in memory goes to disk. Raises ServiceError if that is full."""
+        picture, boxes = np.array(self._picture, np.int64), np.array(self._xyxy).reshape(-1, 4)
+        columns = {"picture": picture, "label": np.array(self._label), "score": np.array(self._score)}
+        columns |= {name: boxes[:, i] for i, name in enumerate(BOX)}
+        table = pa.table({**columns, "mask": pa.array(self._masks, pa.binary())})
+        self._spool.split(picture // self._per_group, table)
+        self._begin()
 
     def of(self, picture: int) -> Predictions:
-        """The predictions of one picture, in the file's order."""
-        # keys of another type would have numpy convert the whole column at every call
-        start, stop = np.searchsorted(self.picture, np.array([picture, picture + 1], np.int32)).tolist()
-        rows = slice(start, stop)
-        table = Predictions(xyxy=self.xyxy[rows], label=self.label[rows].astype(np.int64), score=self.score[rows])
-        if not self.masks:
-            return table
-        return table.replace(mask=objects(self.masks.get(i) for i in range(start, stop)))
+        """The predictions of one picture, in the file's order. Pictures that follow each other are quick."""
+        group = picture // self._per_group
+        if group not in self._spool:
+            return Predictions()
+        if self._read[0] != group:
+            self._read = (group, _by_picture(self._spool.read(group)))
+        rows = self._read[1]
+        return rows[slice(*np.searchsorted(rows.frame, [picture, picture + 1]).tolist())]
+
+    def close(self) -> None:
+        self._spool.close()
+        self._read = (-1, Predictions())
+
+    def _begin(self) -> None:
+        """Columns that grow without an object per row."""
+        self._picture, self._label = array("i"), array("i")
+        self._score, self._xyxy = array("d"), array("d")
+        self._masks: list[bytes | None] = []
 
 
-def open_results(path: Path, snapshot: Snapshot, categories: Mapping[int, str] | None = None) -> ResultsFile:
+def _by_picture(rows: pa.Table) -> Predictions:
+    """As predictions whose ``frame`` is the picture, ascending."""
+    rows = rows.take(pa.array(np.argsort(rows["picture"].to_numpy(), kind="stable")))
+    return Predictions(
+        frame=rows["picture"].to_numpy(),
+        label=rows["label"].to_numpy(),
+        score=rows["score"].to_numpy(),
+        xyxy=np.column_stack([rows[name].to_numpy() for name in BOX]),
+        mask=objects(rows["mask"].to_pylist()),
+    )
+
+
+def open_results(
+    path: Path, snapshot: Snapshot, categories: Mapping[int, str] | None = None, *, folder: Path | None = None
+) -> ResultsFile:
     """Read a COCO results file: a list of rows, or an object with ``annotations``, ``images``, ``categories``.
 
     A row names its image by ``image_id`` (the source's, else the file's stem) or ``file_name``, its class by
     ``category_id`` or ``category_name``; ``bbox`` is [x, y, w, h] in pixels, ``score`` in [0, 1], an optional
     ``segmentation`` an RLE or polygons. categories: the annotations' own, id to name, for rows with an id.
-    Raises UsageError for a broken file, naming the row, or if no row fits a frame.
+    folder: where the rows wait on disk until they are asked for, None for the system's own.
+    Raises UsageError for a broken file, naming the row, or if no row fits a frame; ServiceError for a full disk.
     """
     is_list = _is_list(path)
-    return _through(path, lambda stream: _read(path, stream, is_list, snapshot, categories or {}))
+
+    def read(stream: Stream) -> ResultsFile:
+        listed: dict[Key, str] = {} if is_list else _pairs(stream("images.item"), "file_name")
+        own: dict[Key, str] = {} if is_list else _pairs(stream("categories.item"), "name")
+        images, classes = Images(snapshot.frames, listed), Classes(own, categories or {})
+        rows = _Rows(len(snapshot.frames), folder)
+        try:
+            notes = _fill(rows, path, stream("item" if is_list else "annotations.item"), images, classes)
+            if not rows.count and not is_list and next(stream("annotations"), None) is None:
+                raise UsageError(f"{path}: expected a list of predictions, or an object that has one as 'annotations'")
+        except BaseException:
+            rows.close()
+            raise
+        return ResultsFile(path.name, images, classes, rows, notes)
+
+    return _through(path, read)
 
 
-def _read(path: Path, stream: Stream, is_list: bool, snapshot: Snapshot, given: Mapping[int, str]) -> ResultsFile:
-    listed: dict[Key, str] = {} if is_list else _pairs(stream("images.item"), "file_name")
-    own: dict[Key, str] = {} if is_list else _pairs(stream("categories.item"), "name")
-    images, classes, rows = Images(snapshot.frames, listed), Classes(own, given), _Rows()
-    sizes = _sizes(snapshot, images)
+def _fill(rows: _Rows, path: Path, values: Iterator[Any], images: Images, classes: Classes) -> tuple[str, ...]:
+    """Read every row; gives what the user should know."""
     missed = {UNKNOWN: 0, AMBIGUOUS: 0}
     number, example = 0, ""
-    for number, row in enumerate(stream("item" if is_list else "annotations.item"), start=1):
+    for number, row in enumerate(values, start=1):
         try:
-            picture = _add(rows, row, images, classes, sizes)
+            picture = _add(rows, row, images, classes)
         except (RowError, ShapeError) as error:
             raise UsageError(f"{path}: row {number}: {error}") from None
         if picture < 0:
             missed[picture] += 1
             example = example or f"row {number}: {_named(row)}"
+    rows.flush()
     notes = _notes(path, missed, number, example)
-    if number and not len(rows.picture):
+    if number and not rows.count:
         raise UsageError(f"{notes[0]}. Do the predictions belong to these images?")
-    if not number and not is_list and next(stream("annotations"), None) is None:
-        raise UsageError(f"{path}: expected a list of predictions, or an object that has one as 'annotations'")
-    if not number:
-        notes += (f"{path.name} holds no predictions",)
-    return ResultsFile(path.name, images, classes, rows, notes)
+    return notes if number else (f"{path.name} holds no predictions",)
 
 
-def _add(rows: _Rows, row: Any, images: Images, classes: Classes, sizes: Mapping[int, tuple[int, int]]) -> int:
+def _add(rows: _Rows, row: Any, images: Images, classes: Classes) -> int:
     """The row's picture, or ``UNKNOWN`` or ``AMBIGUOUS`` for a row that is good but fits no frame."""
     if not isinstance(row, dict):
         raise RowError(f"is {type(row).__name__}, expected an object")
     picture, label, score = images.find(row), classes.code(row), _score(row)
-    size_hw = sizes.get(picture, (0, 0))
     if row.get("bbox") is not None:
         xyxy = _xyxy(row["bbox"])
     elif row.get("segmentation") is None:
@@ -162,7 +184,7 @@ def _add(rows: _Rows, row: Any, images: Images, classes: Classes, sizes: Mapping
         xyxy = None
     if picture < 0:
         return picture
-    mask, mask_hw = _mask(row.get("segmentation"), size_hw)
+    mask, mask_hw = _mask(row.get("segmentation"), images.size_hw(picture))
     if xyxy is None and mask is None:
         raise RowError("has no bbox, and a polygon cannot be drawn in an image of unknown size")
     if xyxy is None and mask is not None:
@@ -212,13 +234,6 @@ def _mask(segmentation: Any, size_hw: tuple[int, int]) -> tuple[bytes | None, tu
     if max(float(np.abs(p).max()) for p in points) > FAR_OUT * max(size_hw):
         raise RowError(f"segmentation has points far outside of the image ({size_hw[1]} x {size_hw[0]} px)")
     return rle_of_rings(points, size_hw), size_hw
-
-
-def _sizes(snapshot: Snapshot, images: Images) -> dict[int, tuple[int, int]]:
-    f = snapshot.frames
-    return dict(
-        zip(images.picture_of_frame.tolist(), zip(f.height.tolist(), f.width.tolist(), strict=True), strict=True)
-    )
 
 
 def _notes(path: Path, missed: Mapping[int, int], total: int, example: str) -> tuple[str, ...]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -14,6 +14,9 @@ from audit.core.table import IntArray
 
 UNKNOWN, AMBIGUOUS = -1, -2
 """What ``Images.find`` gives when no picture, or more than one, fits."""
+
+REMEMBERED = 4096
+"""Rows of one image mostly follow each other: so many images are not looked up again."""
 
 Key = int | str
 
@@ -28,12 +31,16 @@ class Images:
     def __init__(self, frames: Frames, listed: Mapping[Key, str]) -> None:
         """listed: file names by image id, as the results file itself tells them."""
         self._listed = listed
-        self._ids: dict[Key, set[int]] = defaultdict(set)
-        self._names: dict[Key, set[int]] = defaultdict(set)
-        self._bases: dict[Key, set[int]] = defaultdict(set)
-        self._stems: dict[Key, set[int]] = defaultdict(set)
-        self.picture_of_frame = self._indexed(frames)
+        self.picture_of_frame, self._frame_of_picture = _pictures(frames)
+        self._frames = frames
+        ids = frames.image_id[self._frame_of_picture].tolist()
+        self._ids = _index((image_id, picture) for picture, image_id in enumerate(ids) if image_id >= 0)
         self._found: dict[tuple[Key | None, str | None], int] = {}
+
+    def size_hw(self, picture: int) -> tuple[int, int]:
+        """Height and width as the source states them, zeros if unknown."""
+        frame = self._frame_of_picture[picture]
+        return int(self._frames.height[frame]), int(self._frames.width[frame])
 
     def find(self, row: Mapping[str, Any]) -> int:
         """The picture a row means, ``UNKNOWN`` or ``AMBIGUOUS``. Raises RowError if it names none."""
@@ -44,47 +51,65 @@ class Images:
             raise RowError("has neither image_id nor file_name")
         pair = (image_id, name)
         if pair not in self._found:
+            if len(self._found) == REMEMBERED:
+                self._found.clear()
             self._found[pair] = _first([*self._by_name(name), *self._by_id(image_id)])
         return self._found[pair]
 
-    def _indexed(self, frames: Frames) -> IntArray:
-        numbers: dict[tuple[int, str, int], int] = {}
-        picture = np.zeros(len(frames), np.int64)
-        rows = zip(frames.task.tolist(), frames.name, frames.image_id.tolist(), strict=True)
-        for frame, identity in enumerate(rows):
-            if identity not in numbers:
-                numbers[identity] = len(numbers)
-                self._add(identity[1], identity[2], numbers[identity])
-            picture[frame] = numbers[identity]
-        return picture
+    # most files name their images by id alone, so that the other ways are prepared only when a row needs them
+    @cached_property
+    def _names(self) -> dict[Key, int]:
+        return _index((str(path), picture) for picture, path in self._paths())
 
-    def _add(self, name: str, image_id: int, picture: int) -> None:
-        path = PurePosixPath(_plain(name))
-        self._names[str(path)].add(picture)
-        self._bases[path.name].add(picture)
-        self._stems[path.stem].add(picture)
-        if path.stem.isdecimal():
-            self._stems[int(path.stem)].add(picture)
-        if image_id >= 0:
-            self._ids[image_id].add(picture)
+    @cached_property
+    def _bases(self) -> dict[Key, int]:
+        return _index((path.name, picture) for picture, path in self._paths())
 
-    def _by_name(self, name: str | None) -> list[set[int]]:
+    @cached_property
+    def _stems(self) -> dict[Key, int]:
+        stems = [(path.stem, picture) for picture, path in self._paths()]
+        return _index([*stems, *((int(stem), picture) for stem, picture in stems if stem.isdecimal())])
+
+    def _paths(self) -> Iterator[tuple[int, PurePosixPath]]:
+        names = self._frames.name[self._frame_of_picture]
+        return ((picture, PurePosixPath(_plain(name))) for picture, name in enumerate(names))
+
+    def _by_name(self, name: str | None) -> list[int]:
         if name is None:
             return []
         path = PurePosixPath(_plain(name))
-        return [self._names.get(str(path), set()), self._bases.get(path.name, set())]
+        return [self._names.get(str(path), UNKNOWN), self._bases.get(path.name, UNKNOWN)]
 
-    def _by_id(self, image_id: Key | None) -> list[set[int]]:
+    def _by_id(self, image_id: Key | None) -> list[int]:
         if image_id is None:
             return []
         whole = int(image_id) if isinstance(image_id, str) and image_id.isdecimal() else image_id
         if self._ids:  # the source numbers its images itself: a stem that looks like a number is none
-            own = [self._ids.get(whole, set())]
+            own = [self._ids.get(whole, UNKNOWN)]
         else:
-            own = [self._stems.get(image_id, set()), self._stems.get(whole, set())]
+            own = [self._stems.get(image_id, UNKNOWN), self._stems.get(whole, UNKNOWN)]
         names = [image_id] if isinstance(image_id, str) else []
         names += [self._listed[image_id]] if image_id in self._listed else []
         return [*(found for name in names for found in self._by_name(name)), *own]
+
+
+def _pictures(frames: Frames) -> tuple[IntArray, IntArray]:
+    """(frames,) the picture of each, numbered as they come, and (pictures,) the last frame of each."""
+    numbers: dict[tuple[int, str, int], int] = {}
+    rows = zip(frames.task.tolist(), frames.name, frames.image_id.tolist(), strict=True)
+    picture = np.fromiter((numbers.setdefault(row, len(numbers)) for row in rows), np.int64, len(frames))
+    frame = np.zeros(len(numbers), np.int64)
+    frame[picture] = np.arange(len(frames))
+    return picture, frame
+
+
+def _index(pairs: Iterable[tuple[Key, int]]) -> dict[Key, int]:
+    """The picture of each key, ``AMBIGUOUS`` where it has several."""
+    index: dict[Key, int] = {}
+    for key, picture in pairs:
+        if index.setdefault(key, picture) != picture:
+            index[key] = AMBIGUOUS
+    return index
 
 
 class Classes:
@@ -130,12 +155,12 @@ class Classes:
             self._codes.setdefault(name, len(self._codes))
 
 
-def _first(choices: list[set[int]]) -> int:
+def _first(choices: list[int]) -> int:
     """The first choice that means one picture only."""
-    single = next((c for c in choices if len(c) == 1), None)
+    single = next((picture for picture in choices if picture >= 0), None)
     if single is not None:
-        return next(iter(single))
-    return AMBIGUOUS if any(choices) else UNKNOWN
+        return single
+    return AMBIGUOUS if AMBIGUOUS in choices else UNKNOWN
 
 
 def _key(row: Mapping[str, Any], name: str) -> Key | None:

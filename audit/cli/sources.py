@@ -137,9 +137,10 @@ def _model(name: str, options: PredictorOptions) -> Predictor:
 
 
 def _results(path: Path, snapshot: Snapshot) -> Predictor:
+    from audit.adapters.folders import cache_dir
     from audit.adapters.results import open_results
 
-    return open_results(path, snapshot, snapshot.label_names())
+    return open_results(path, snapshot, snapshot.label_names(), folder=cache_dir("temporary"))
 
 
 def _function(name: str, source: SourceOptions, mapping: Mapping[str, str], snapshot: Snapshot) -> Predictor:

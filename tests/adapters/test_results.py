@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,11 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from audit.adapters import results as results_module
 from audit.adapters.results import ResultsFile, open_results
 from audit.core import masks
 from audit.core.annotations import Annotations, Frames, Predictions, Snapshot
-from audit.errors import UsageError
+from audit.errors import ServiceError, UsageError
 from audit.ports import PredictItem
 
 ROW: dict[str, Any] = {"image_id": 1, "category_name": "cat", "bbox": [1, 2, 3, 4], "score": 0.5}
@@ -237,3 +240,43 @@ def test_many_rows_take_little_time(tmp_path: Path) -> None:
     assert time.monotonic() - started < 10
     assert sum(len(of(results, f)) for f in range(500)) == 50_000
     assert np.allclose(of(results, 7).score[:3], [0.07, 0.07, 0.07])
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 1000])
+def test_rows_that_wait_on_disk_come_back_in_the_order_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(results_module, "ROWS_AT_ONCE", at_once)
+    monkeypatch.setattr(results_module, "FEWEST_PICTURES", 2)
+    names = [f"{i}.jpg" for i in range(7)]
+    mask = {"size": [30, 40], "counts": coco_mask.encode(np.ones((30, 40), np.uint8, order="F"))["counts"].decode()}
+    order = np.random.default_rng(1).integers(0, 7, 40).tolist()
+    rows = [{**ROW, "image_id": i, "score": k / 100, **({"segmentation": mask} if k % 3 == 0 else {})}
+            for k, i in enumerate(order)]  # fmt: skip
+    results = opened(tmp_path, rows, source(names), folder=tmp_path)
+    for frame in (*range(7), 2, 0):
+        found = of(results, frame)
+        mine = [k for k, i in enumerate(order) if i == frame]
+        assert found.score.tolist() == [k / 100 for k in mine]
+        assert [m is not None for m in found.mask] == [k % 3 == 0 for k in mine]
+    assert [p.name for p in tmp_path.iterdir()] == ["results.json"]
+    results.close()
+
+
+def test_a_full_disk_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(ServiceError, match=rf"{tmp_path}: No space left on device"):
+        opened(tmp_path, [ROW], folder=tmp_path)
+
+
+TRIANGLE = np.array([[0, 0], [9, 0], [9, 9]])
+
+
+def test_size_of_the_picture_is_that_of_its_last_frame(tmp_path: Path) -> None:
+    twice = source(["1.jpg", "1.jpg"], width=[0, 40], height=[0, 30], task=[5, 5])
+    polygon = {"segmentation": [[0, 0, 9, 0, 9, 9]], "image_id": 1, "category_name": "cat", "score": 1}
+    results = opened(tmp_path, [polygon], twice)
+    assert of(results, 0).mask.tolist() == of(results, 1).mask.tolist() == [masks.rle_of_rings([TRIANGLE], (30, 40))]
