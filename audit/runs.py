@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -116,6 +116,11 @@ class RunFolder:
             notes=tuple(m["notes"]),
         )
 
+    @property
+    def n_frames(self) -> int:
+        """How many there are, without reading them."""
+        return int(pq.read_metadata(self.path / "frames.parquet").num_rows)
+
     def frames(self) -> Frames:
         frames: Frames = self._read("frames", Frames)
         return frames
@@ -130,11 +135,8 @@ class RunFolder:
         texts: with ids and reasons, which take most of the memory; else these columns are empty.
         """
         file = self.path / "findings.parquet"
-        if rows is not None:
-            table = rows_of(file, rows)
-        else:
-            names = pq.read_schema(file).names
-            table = pq.read_table(file, columns=[n for n in names if texts or n not in ("id", "reason")])
+        columns = [name for name in pq.read_schema(file).names if texts or name not in ("id", "reason")]
+        table = pq.read_table(file, columns=columns) if rows is None else rows_of(file, rows, columns)
         findings: Findings = from_arrow(table, Findings, self.labels)
         return findings
 
@@ -167,19 +169,23 @@ def read_predictions(path: Path, labels: tuple[str, ...], start: int, stop: int 
     return found
 
 
-def rows_of(path: Path, rows: IntArray) -> pa.Table:
-    """These rows of a large table, in the order asked, of which only some thousand others are ever in memory."""
+def rows_of(path: Path, rows: IntArray, columns: Sequence[str] | None = None) -> pa.Table:
+    """These rows of a large table, in the order asked, of which only some thousand others are ever in memory.
+
+    columns: those wanted, None for all.
+    """
     sought, back = np.unique(rows, return_inverse=True)
     parts: list[Any] = []
     with pq.ParquetFile(path) as file:
+        schema = file.schema_arrow if columns is None else pa.schema(map(file.schema_arrow.field, columns))
         start = 0
         for group in range(file.num_row_groups):
             stop = start + file.metadata.row_group(group).num_rows
             wanted = sought[slice(*np.searchsorted(sought, [start, stop]))] - start
             if len(wanted):
-                parts += _among(file.iter_batches(BATCH_ROWS, row_groups=[group]), wanted)
+                parts += _among(file.iter_batches(BATCH_ROWS, row_groups=[group], columns=columns), wanted)
             start = stop
-        table = pa.Table.from_batches(parts, file.schema_arrow).unify_dictionaries()
+        table = pa.Table.from_batches(parts, schema).unify_dictionaries()
     return table.take(pa.array(back, pa.int64()))
 
 

@@ -58,8 +58,9 @@ class Card:
 
 def cards(run: RunFolder, chosen: Findings, progress: Progress) -> list[Card]:
     """A card for each finding, in their order. Every image is read once, one at a time."""
-    rows = list(rows_of(run, chosen))
-    maker = CardMaker(run, chosen)
+    everywhere = run.frames()
+    rows = list(rows_of(run, chosen, everywhere))
+    maker = CardMaker(run, chosen, everywhere)
     made: dict[int, Card] = {}
     frames = np.unique(chosen.frame)
     with progress.task("Crops", total=len(frames)) as advance:
@@ -97,8 +98,8 @@ def safe_link(link: str | None) -> str:
 class CardMaker:
     """Holds what the cards of one report have in common: shapes of the chosen findings only."""
 
-    def __init__(self, run: RunFolder, chosen: Findings) -> None:
-        self.frames = run.frames()
+    def __init__(self, run: RunFolder, chosen: Findings, frames: Frames) -> None:
+        self.frames = frames
         self.labels = [shorten(name) for name in run.labels]
         self.chosen = chosen
         self.max_bytes = min(MAX_CROP_BYTES, BUDGET_BYTES // max(1, len(chosen)))

@@ -14,12 +14,22 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from audit.core.findings import Findings, FindingType
+from audit.core.findings import FindingType
 from audit.ports import Progress
 from audit.report.gallery import Card, cards, safe_link, shorten
-from audit.report.plots import Bars, bars_svg, findings_told, frame_plot, interval_svg, iou_plot, percent, score_plots
+from audit.report.plots import (
+    Bars,
+    Marks,
+    bars_svg,
+    findings_told,
+    frame_plot,
+    interval_svg,
+    iou_plot,
+    percent,
+    score_plots,
+)
 from audit.report.statistics import Rates, Statistics
-from audit.report.tables import run_statistics
+from audit.report.tables import finding_marks, run_statistics
 from audit.runs import RunFolder, atomic
 
 FIRST_ROWS = 12
@@ -49,9 +59,9 @@ def write_report(run: RunFolder, path: Path, *, gallery: int = 200, threshold: f
     from this score on are counted in the headline, tables and rates. Frames whose image is missing
     or broken get a sketch of their shapes. Raises ServiceError if the file cannot be written.
     """
-    findings = run.findings(texts=False)
-    worst = run.findings(rows=np.argsort(-findings.score, kind="stable")[:gallery])
-    context = _context(run, findings, cards(run, worst, progress), threshold)
+    marks = finding_marks(run)
+    worst = run.findings(rows=np.argsort(-marks.score, kind="stable")[:gallery])
+    context = _context(run, marks, cards(run, worst, progress), threshold)
     template = _environment().get_template("report.html.j2")
     with atomic(path, "w") as stream:
         for part in template.generate(**context):
@@ -67,10 +77,11 @@ def headline(frames: int, labels: int, places: int) -> str:
     return f"In {frames:,} {_plural(frames, 'frame')} with {labels:,} {_plural(labels, 'label')} we found {found}."
 
 
-def _context(run: RunFolder, findings: Findings, shown: list[Card], threshold: float) -> dict[str, Any]:
+def _context(run: RunFolder, marks: Marks, shown: list[Card], threshold: float) -> dict[str, Any]:
     manifest = run.manifest
-    statistics = run_statistics(run, threshold=threshold, findings=findings)
-    n_frames = len(run.frames())
+    counted = run.findings(texts=False, rows=np.flatnonzero(marks.score >= threshold))
+    statistics = run_statistics(run, threshold=threshold, findings=counted)
+    n_frames = run.n_frames
     n_audited = int(_counts(manifest).get("frames_audited", n_frames))
     places = int(statistics.total.findings[0])
     style, script = _asset("report.css"), _asset("report.js")
@@ -83,16 +94,16 @@ def _context(run: RunFolder, findings: Findings, shown: list[Card], threshold: f
         "source_link": safe_link(manifest["source"]),
         "headline": headline(n_audited, int(statistics.total.annotations[0]), places),
         "places": places,
-        "weaker": len(findings) - places,
+        "weaker": len(marks) - places,
         "threshold": threshold,
         "n_frames": n_frames,
         "n_audited": n_audited,
         "statistics": statistics,
         "types": _type_rows(statistics),
         "groups": _groups(statistics),
-        "plots": _plots(findings, n_frames, threshold),
+        "plots": _plots(marks, n_frames, threshold),
         "cards": shown,
-        "n_findings": len(findings),
+        "n_findings": len(marks),
         "filters": _filters(run, shown),
         "manifest": manifest,
         "not_compared": _counts(manifest).get("not_compared") or {},
@@ -154,7 +165,7 @@ def _rows(rates: Rates) -> list[dict[str, Any]]:
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def _plots(findings: Findings, n_frames: int, threshold: float) -> list[Bars]:
+def _plots(findings: Marks, n_frames: int, threshold: float) -> list[Bars]:
     if not len(findings):
         return []
     plots = [frame_plot(findings, n_frames, threshold), iou_plot(findings), *score_plots(findings, threshold)]

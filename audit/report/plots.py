@@ -10,6 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from audit.core.findings import Findings, FindingType
+from audit.core.table import FloatArray, IntArray, Table, column
 
 WIDTH, HEIGHT = 320, 150
 LEFT, RIGHT, TOP, BOTTOM = 34, 20, 10, 22
@@ -30,7 +31,17 @@ class Bars:
     kind: str = ""
 
 
-def score_plots(findings: Findings, threshold: float) -> list[Bars]:
+@dataclass(frozen=True, eq=False)
+class Marks(Table):
+    """The columns of ``Findings`` that charts need; see there."""
+
+    type: IntArray = column(np.int64, -1, required=True)
+    frame: IntArray = column(np.int64, -1, required=True)
+    score: FloatArray = column(np.float64, np.nan, required=True)
+    iou: FloatArray = column(np.float64, np.nan)
+
+
+def score_plots(findings: Findings | Marks, threshold: float) -> list[Bars]:
     """How the scores of each type are spread; types without findings are left out."""
     plots = []
     for kind in FindingType:
@@ -42,7 +53,7 @@ def score_plots(findings: Findings, threshold: float) -> list[Bars]:
     return plots
 
 
-def iou_plot(findings: Findings) -> Bars | None:
+def iou_plot(findings: Findings | Marks) -> Bars | None:
     """How far labelled and proposed shapes overlap in Low IoU findings; None without any."""
     iou = findings.iou[findings.type == FindingType.LOW_OVERLAP]
     iou = iou[np.isfinite(iou)]
@@ -53,7 +64,7 @@ def iou_plot(findings: Findings) -> Bars | None:
     return Bars("Low IoU: overlap", counts.tolist(), _share_ticks(20), told, kind="low_overlap")
 
 
-def frame_plot(findings: Findings, n_frames: int, threshold: float) -> Bars | None:
+def frame_plot(findings: Findings | Marks, n_frames: int, threshold: float) -> Bars | None:
     """On how many frames there are 0, 1, 2 ... findings at or above the threshold; None without frames."""
     if not n_frames:
         return None

@@ -71,9 +71,9 @@ def iter_finding_rows(
     return rows_of(run, findings)
 
 
-def rows_of(run: RunFolder, findings: Findings) -> Iterator[dict[str, Any]]:
-    """These findings of the run as objects, in this order."""
-    return _chunked(findings, _frame_view(run), assignees(run))
+def rows_of(run: RunFolder, findings: Findings, frames: Frames | None = None) -> Iterator[dict[str, Any]]:
+    """These findings of the run as objects, in this order. frames: the run's, if they are read already."""
+    return _chunked(findings, _frame_view(run, frames), assignees(run))
 
 
 def select(
@@ -115,8 +115,9 @@ def _label_codes(labels: Sequence[str], names: Sequence[str]) -> list[int]:
     return [i for i, name in enumerate(names) if name in labels]
 
 
-def _frame_view(run: RunFolder) -> Snapshot:
-    return Snapshot(run.manifest["source"], run.labels, run.frames(), Annotations(), link=run.manifest.get("link", ""))
+def _frame_view(run: RunFolder, frames: Frames | None) -> Snapshot:
+    frames = run.frames() if frames is None else frames
+    return Snapshot(run.manifest["source"], run.labels, frames, Annotations(), link=run.manifest.get("link", ""))
 
 
 def _chunked(findings: Findings, view: Snapshot, people: dict[int, str]) -> Iterator[dict[str, Any]]:

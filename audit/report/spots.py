@@ -45,7 +45,7 @@ class Spots:
     """Makes spots ahead of need, in one background thread, and keeps the last ``KEPT``. Thread-safe."""
 
     def __init__(self, run: RunFolder, findings: Findings) -> None:
-        self._maker = CardMaker(run, findings)
+        self._maker = CardMaker(run, findings, run.frames())
         self._findings = findings
         self._made: OrderedDict[int, Future[Spot]] = OrderedDict()
         self._lock = threading.Lock()

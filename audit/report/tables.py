@@ -10,8 +10,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from audit.core.annotations import Annotations, ShapeType
-from audit.core.findings import Findings
+from audit.core.findings import Findings, FindingType
 from audit.core.table import IntArray
+from audit.report.plots import Marks
 from audit.report.rows import assignees
 from audit.report.statistics import Shapes, Statistics, summarise
 from audit.runs import BATCH_ROWS, RunFolder, from_arrow, rows_of
@@ -42,6 +43,21 @@ def shape_columns(run: RunFolder) -> Shapes:
                 crowd=batch["crowd"].to_numpy(zero_copy_only=False),
             )
             for batch in file.iter_batches(BATCH_ROWS, columns=["frame", "label", "shape", "crowd"])
+        )
+
+
+def finding_marks(run: RunFolder) -> Marks:
+    """Type, frame, score and overlap of every finding, ranked."""
+    kinds = {t.code: int(t) for t in FindingType}
+    with pq.ParquetFile(run.path / "findings.parquet") as file:
+        return Marks.concat(
+            Marks(
+                type=_codes(batch["type"], kinds),
+                frame=batch["frame"].to_numpy(zero_copy_only=False),
+                score=batch["score"].to_numpy(zero_copy_only=False),
+                iou=batch["iou"].to_numpy(zero_copy_only=False),
+            )
+            for batch in file.iter_batches(BATCH_ROWS, columns=["type", "frame", "score", "iou"])
         )
 
 
