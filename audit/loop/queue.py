@@ -10,8 +10,9 @@ import numpy as np
 
 from audit.core.table import FloatArray, IntArray, ObjectArray, Table, column
 
-BAND = 0.1
-"""Findings whose scores lie in the same tenth come in random order: what stands first must not look surer."""
+EDGES = np.array([0.0, 0.025, 0.05, *np.arange(1, 10) / 10])
+"""Findings whose scores lie in the same band come in random order: what stands first must not look surer. Below a
+tenth, where most findings lie, bands are finer: looking through all of them alike wastes a reviewer's patience."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +57,14 @@ EVERYTHING = Filter()
 
 def ordered(score: FloatArray, seed: int) -> IntArray:
     """Rows, highest band of scores first, in an order drawn from the seed within each band. NaN comes last."""
-    band = np.floor(np.nan_to_num(np.asarray(score, float), nan=-1.0) / BAND)
+    band = bands(score)
     drawn = np.random.default_rng(seed).permutation(len(band))
     return drawn[np.argsort(-band[drawn], kind="stable")]
+
+
+def bands(score: FloatArray) -> IntArray:
+    """(n,) which band each score lies in; the highest is asked first. NaN: 0."""
+    return np.asarray(np.searchsorted(EDGES, np.nan_to_num(np.asarray(score, float), nan=-1.0), side="right"))
 
 
 def seed_of(*facts: object) -> int:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.loop.queue import BAND, EVERYTHING, Candidates, Filter, is_open, ordered, seed_of, voices
+from audit.loop.queue import EVERYTHING, Candidates, Filter, bands, is_open, ordered, seed_of, voices
 
 SCORES = st.lists(st.floats(0, 1), max_size=60)
 
@@ -16,8 +16,7 @@ SCORES = st.lists(st.floats(0, 1), max_size=60)
 def test_the_order_names_every_row_once_and_never_puts_a_lower_band_first(scores: list[float], seed: int) -> None:
     rows = ordered(np.array(scores), seed)
     assert sorted(rows.tolist()) == list(range(len(scores)))
-    bands = np.floor(np.array(scores)[rows] / BAND) if scores else np.zeros(0)
-    assert (np.diff(bands) <= 0).all()
+    assert (np.diff(bands(np.array(scores)[rows])) <= 0).all()
 
 
 def test_within_a_band_the_order_is_the_reviewer_s_own_and_always_the_same() -> None:
@@ -30,6 +29,11 @@ def test_within_a_band_the_order_is_the_reviewer_s_own_and_always_the_same() -> 
 
 def test_scores_that_are_no_numbers_come_last() -> None:
     assert ordered(np.array([np.nan, 0.0, 1.0]), 0).tolist() == [2, 1, 0]
+
+
+def test_bands_are_tenths_and_finer_below_the_first() -> None:
+    scores = np.array([np.nan, 0.0, 0.0249, 0.025, 0.05, 0.0999, 0.1, 0.29, 0.3, 0.9, 1.0])
+    assert bands(scores).tolist() == [0, 1, 1, 2, 3, 3, 4, 5, 6, 12, 12]
 
 
 @pytest.mark.parametrize(("share", "low", "high"), [(0.0, 0, 0), (0.1, 80, 120), (1.0, 1000, 1000)])

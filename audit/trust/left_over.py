@@ -1,0 +1,142 @@
+"""How many mistakes are still in a task, with an interval: from the scores, the verdicts and a blind sample.
+
+Findings not yet judged are drawn again and again, real or not, by chances that are themselves drawn from what the
+verdicts leave open. Where no finding is, only the blind sample knows: labels and frames drawn at random.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from audit.core.findings import FindingType
+from audit.core.table import FloatArray, IntArray
+from audit.trust.verdicts import Facts, Recalibration
+
+DRAWS = 1000
+STEPS = 20.0
+"""Scores that differ by less than 1/20 in log odds are drawn together, so that a million findings cost no more."""
+
+MOST_FRAMES = 0.98
+"""A larger share of frames with something overlooked says no more than "about four objects each"."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number not known: as likely above as below ``expected``; with 95 % between ``low`` and ``high``."""
+
+    expected: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """A blind sample. units: labels or frames that no finding is about, asked: of them, wrong: of those."""
+
+    units: int
+    asked: int
+    wrong: int
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Groups of findings that wait, alike in type, band and score. count: (c,) their findings. type, band: (c,).
+
+    real: (draws, c) how many of each group may be real.
+    """
+
+    type: IntArray
+    band: IntArray
+    count: IntArray
+    real: IntArray
+
+    def total(self) -> IntArray:
+        """(draws,) real ones in all."""
+        return np.asarray(self.real.sum(axis=1))
+
+
+def drawn(taught: Recalibration, waiting: Facts, band: IntArray, *, seed: int = 0, number: int = DRAWS) -> Drawn:
+    """Draw how many of the waiting findings are real. band: (n,) of the queue, the highest is asked first."""
+    grouped, rows, count = _groups(waiting, band, taught.labels)
+    rng = np.random.default_rng(seed)
+    if not len(count):
+        return Drawn(grouped.type, band[:0], count, np.zeros((number, 0), np.int64))
+    chances = taught.draws(grouped, number, rng)
+    return Drawn(grouped.type, band[rows], count, rng.binomial(count, chances))
+
+
+def estimate(draws: IntArray | FloatArray) -> Estimate:
+    """Median and the middle 95 % of draws (n,)."""
+    low, middle, high = np.quantile(draws, [0.025, 0.5, 0.975])
+    return Estimate(float(middle), float(low), float(high))
+
+
+def by_type(drawn_: Drawn) -> dict[FindingType, Estimate]:
+    """What may be left of each type that still waits."""
+    kinds = [k for k in FindingType if (drawn_.type == k).any()]
+    return {k: estimate(drawn_.real[:, drawn_.type == k].sum(axis=1)) for k in kinds}
+
+
+@dataclass(frozen=True)
+class Rest:
+    """Draws (draws,) of a number of which a sample tells: once as low and once as high as it may be. expected: of it.
+
+    A confidence box (Balch 2012, "Mathematical foundations for a theory of confidence structures"): the two
+    posteriors whose quantiles are the ends of Clopper and Pearson's interval. It can be added to other draws,
+    and unlike a prior it does not pull up what is rare: nothing wrong among ten asked may mean nothing wrong.
+    """
+
+    low: FloatArray
+    high: FloatArray
+    expected: float
+
+    def estimate(self) -> Estimate:
+        """The 95 % interval."""
+        return together(np.zeros(1), self)
+
+
+def together(findings: IntArray | FloatArray, *rests: Rest) -> Estimate:
+    """Findings (draws,) and what no finding shows, in all."""
+    low = np.quantile(findings + sum(r.low for r in rests), 0.025)
+    high = np.quantile(findings + sum(r.high for r in rests), 0.975)
+    return Estimate(float(np.median(findings) + sum(r.expected for r in rests)), float(low), float(high))
+
+
+def rest_of_labels(sample: Sampled, *, seed: int = 1, number: int = DRAWS) -> Rest:
+    """The wrong ones among the labels that were not asked."""
+    rng, units = np.random.default_rng(seed), max(sample.units - sample.asked, 0)
+    low, high = (rng.binomial(units, share).astype(np.float64) for share in _shares(sample, number, rng))
+    return Rest(low, high, units * sample.wrong / max(sample.asked, 1))
+
+
+def rest_of_frames(sample: Sampled, *, seed: int = 2, number: int = DRAWS) -> Rest:
+    """The objects overlooked on frames that were not asked.
+
+    A frame was asked whether it lacks a label, not how many; objects are taken to be overlooked independently,
+    so that a share q of frames with any means -log(1 - q) objects a frame.
+    """
+    rng, units = np.random.default_rng(seed), max(sample.units - sample.asked, 0)
+    low, high = (rng.poisson(_rate(s) * units).astype(np.float64) for s in _shares(sample, number, rng))
+    return Rest(low, high, float(_rate(np.array(sample.wrong / max(sample.asked, 1)))) * units)
+
+
+def _rate(share: FloatArray) -> FloatArray:
+    return np.asarray(-np.log1p(-np.minimum(share, MOST_FRAMES)))
+
+
+def _shares(sample: Sampled, number: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+    k, rest = sample.wrong, sample.asked - sample.wrong
+    low = rng.beta(k, rest + 1, number) if k else np.zeros(number)
+    return low, rng.beta(k + 1, rest, number) if rest else np.ones(number)
+
+
+def _groups(facts: Facts, band: IntArray, labels: IntArray) -> tuple[Facts, IntArray, IntArray]:
+    """Facts of one finding of each group of like ones, its row, and how many there are."""
+    p = np.clip(np.nan_to_num(facts.score, nan=0.0), 1e-9, 1 - 1e-9)
+    place = np.rint(np.log(p / (1 - p)) * STEPS).astype(np.int64)
+    own = np.where(np.isin(facts.label, labels), facts.label, -1)
+    keys = np.column_stack([band, facts.type, own, place])
+    _, rows, count = np.unique(keys, axis=0, return_index=True, return_counts=True)
+    return facts[rows], rows, count
