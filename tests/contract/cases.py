@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from urllib3.exceptions import MaxRetryError
 
 from tests.contract.place import FRAMES, SEGMENT, SIZE, Place
 
@@ -142,19 +143,22 @@ def test_every_shape_type_is_read_back_as_written(place: Place) -> None:
 
 
 def test_what_is_left_out_gets_defaults(place: Place) -> None:
+    defaults = {"source": "manual", "score": 1.0, "z_order": 0, "rotation": 0.0, "occluded": False, "outside": False}
+    expected = place.kept(defaults)
     put(place, shapes=[{**box(place), "label_id": place.label("person")}])
     shape = stored(place)["shapes"][0]
-    expected = {"source": "manual", "score": 1.0, "z_order": 0, "group": 0, "rotation": 0.0, "occluded": False}
     assert {key: shape[key] for key in expected} == expected
+    assert shape["group"] in (0, None)  # 2.73 and 2.54
     values = {given["spec_id"]: given["value"] for given in shape["attributes"]}
     assert values == {place.spec("pose"): "stands", place.spec("checked"): "false"}
 
 
 def test_score_source_and_rotation_are_kept(place: Place) -> None:
     sent = box(place, score=0.25, source="auto", rotation=30.0, z_order=3, group=2, occluded=True)
+    expected = place.kept(sent)
     put(place, shapes=[sent])
     shape = stored(place)["shapes"][0]
-    assert {key: shape[key] for key in sent} == sent
+    assert {key: shape[key] for key in expected} == expected
 
 
 def test_a_tag_and_a_track_are_read_back(place: Place) -> None:
@@ -188,13 +192,13 @@ def test_what_get_answers_cannot_be_put_back(place: Place) -> None:
 
 
 def test_update_keeps_the_id_and_replaces_the_whole_object(place: Place) -> None:
+    bare = place.kept({"points": [2.0, 2.0, 9.0, 9.0], "score": 1.0, "source": "manual", "z_order": 0})
     shape = put(place, shapes=[box(place, score=0.4, source="auto", z_order=5)])["shapes"][0]
     status, _ = patch(place, "update", shapes=[{**box(place, points=(2.0, 2.0, 9.0, 9.0)), "id": shape["id"]}])
     found = stored(place)["shapes"]
     assert status == 200
     assert [item["id"] for item in found] == [shape["id"]]
-    assert (found[0]["points"], found[0]["score"]) == ([2.0, 2.0, 9.0, 9.0], 1.0)
-    assert (found[0]["source"], found[0]["z_order"]) == ("manual", 0)
+    assert {key: found[0][key] for key in bare} == bare
 
 
 def test_update_of_a_deleted_shape_brings_it_back(place: Place) -> None:
@@ -225,13 +229,14 @@ def test_deleting_an_unknown_id_does_nothing(place: Place) -> None:
 
 
 def test_one_bad_object_refuses_the_whole_write(place: Place) -> None:
-    put(place, shapes=[box(place)])
-    before = stored(place)
+    bad_score = [(box(place, score=1.5), {"score": ["Ensure this value is less than or equal to 1."]})]
     bad = [
+        *(bad_score if place.scores else []),
         (box(place, points=(1.0, 2.0, 3.0)), {"points": ["invalid length for shape type 'rectangle'"]}),
         (box(place, frame=-1), {"frame": ["Ensure this value is greater than or equal to 0."]}),
-        (box(place, score=1.5), {"score": ["Ensure this value is less than or equal to 1."]}),
     ]
+    put(place, shapes=[box(place)])
+    before = stored(place)
     for shape, complaint in bad:
         assert patch(place, "create", shapes=[box(place), shape]) == (400, {"shapes": [{}, complaint]})
     wrong_label = {**box(place), "label_id": UNKNOWN_ID}
@@ -320,6 +325,10 @@ def test_an_unknown_field_of_a_job_is_refused(place: Place) -> None:
 
 
 def test_functions_are_a_list(place: Place) -> None:
-    """Servers without functions behind them answer 503 instead."""
-    status, body = place.call("GET", "/lambda/functions")
-    assert status == 503 or isinstance(body, list)
+    """Servers without functions behind them answer 503 instead, which the SDK asks for again and again."""
+    try:
+        status, body = place.call("GET", "/lambda/functions")
+    except MaxRetryError as error:
+        assert "503" in str(error.reason)
+    else:
+        assert (status, type(body)) == (200, list)

@@ -19,8 +19,10 @@ SIZE = (64, 48)
 FRAMES = 4
 SEGMENT = 2
 POLL_S = 0.5
-SELECT = {"name": "pose", "mutable": True, "input_type": "select", "values": ["stands", "sits"]}
-CHECK = {"name": "checked", "mutable": False, "input_type": "checkbox", "values": ["false"]}
+# defaults are stated: without one CVAT 2.73 takes the first value, 2.54 an empty text
+POSE = {"values": ["stands", "sits"], "default_value": "stands"}
+SELECT = {"name": "pose", "mutable": True, "input_type": "select", **POSE}
+CHECK = {"name": "checked", "mutable": False, "input_type": "checkbox", "values": ["false"], "default_value": "false"}
 SVG = (
     '<line x1="20" y1="20" x2="60" y2="60" data-type="edge" data-node-from="1" data-node-to="2"></line>'
     '<circle r="0.75" cx="20" cy="20" data-type="element node" data-element-id="1" data-node-id="1" '
@@ -71,6 +73,8 @@ class Place:
     task_id: int
     pictures: dict[str, bytes]
     labels: dict[str, Any]
+    scores: bool = True
+    """Whether the server keeps a score with each shape: 2.73 does, 2.54 does not."""
 
     def label(self, name: str) -> int:
         """The id of a label."""
@@ -79,6 +83,10 @@ class Place:
     def spec(self, name: str) -> int:
         """The id of an attribute of ``person``."""
         return next(int(spec.id) for spec in self.labels["person"].attributes if spec.name == name)
+
+    def kept(self, shape: dict[str, Any]) -> dict[str, Any]:
+        """What of a shape as sent this server shows again."""
+        return {k: v for k, v in shape.items() if k != "score" or self.scores}
 
     def jobs(self) -> list[Any]:
         """The task's jobs, in the order of their frames."""
@@ -137,4 +145,15 @@ def _make_task(connection: Connection, client: Client, project_id: int, folder: 
         resource_type=ResourceType.LOCAL,
         data_params={"image_quality": 70, "chunk_size": SEGMENT},
     )
-    return Place(connection, client, task.id, files, {label.name: label for label in task.get_labels()})
+    place = Place(connection, client, task.id, files, {label.name: label for label in task.get_labels()})
+    place.scores = _keeps_scores(place)
+    return place
+
+
+def _keeps_scores(place: Place) -> bool:
+    shape = {"type": "points", "frame": 0, "label_id": place.label("thing"), "points": [1.0, 1.0]}
+    path, empty = f"/tasks/{place.task_id}/annotations", {"version": 0, "tags": [], "tracks": [], "shapes": []}
+    place.call("PUT", path, {**empty, "shapes": [shape]})
+    found = place.call("GET", path)[1]["shapes"]
+    place.call("PUT", path, empty)
+    return "score" in found[0]

@@ -9,11 +9,11 @@ from tests.contract.place import Connection, Place, make_place
 from tests.doubles.cvat import ADMIN_TOKEN, FakeCvat
 
 
-@pytest.fixture(scope="module", params=["token", "password"])
+@pytest.fixture(scope="module", params=["token", "password", "no-scores"])
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with FakeCvat() as server:
         server.add_user("lead", password="lead-password")
-        by_token = request.param == "token"
+        by_token, server.scores = request.param == "token", request.param != "no-scores"
         connection = (
             Connection(server.url, ADMIN_TOKEN) if by_token else Connection(server.url, "", "lead", "lead-password")
         )

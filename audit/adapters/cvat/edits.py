@@ -17,6 +17,8 @@ SOURCE = "auto"
 """Of created shapes: CVAT's word for what a model proposed."""
 SCORE_DECIMALS = 4
 SKIPPED = ("id", "clientID")
+NEWER = ("score",)
+"""Fields that older servers (2.54) take without a word and do not store."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ def points_of(proposal: Proposal, shape: ShapeType, size_hw: tuple[int, int]) ->
 
 def same(stored: Shape, wanted: Shape) -> bool:
     """Whether all that is wanted holds of what is stored. Ids, also those of a skeleton's points, do not count."""
+    wanted = {k: v for k, v in wanted.items() if k in stored or k not in NEWER}
     if not wanted.keys() - set(SKIPPED) <= stored.keys():
         return False
     mine, theirs = _bare(wanted), _bare({k: stored[k] for k in wanted if k in stored})

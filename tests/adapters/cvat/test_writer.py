@@ -193,3 +193,4 @@ def test_same_looks_at_all_that_is_wanted_but_ids() -> None:
     assert same(stored, {"points": [1], "score": 1, "elements": [{"id": 7, "points": [3]}]})
     assert not same(stored, {"points": [1.0], "score": 0.9})
     assert not same(stored, {"points": [1.0], "absent": 0})
+    assert same({"points": [1.0]}, {"points": [1.0], "score": 0.9})  # as 2.54 shows a shape that was sent a score

@@ -34,6 +34,8 @@ def read_job(state: State, job: Job) -> dict[str, Any]:
     for kind in KINDS:
         rows = [shapes.show(kind, item, known) for item in getattr(job.tables, kind).values()]
         data[kind] = sorted(rows, key=lambda item: (int(item["frame"]), int(item["id"])))
+    if not state.scores:
+        data["shapes"] = [_without_score(item) for item in data["shapes"]]
     return _answer(data)
 
 
@@ -164,8 +166,14 @@ def _action(request: Request) -> str:
 
 
 def _checked(request: Request, task: Task, action: str) -> Data:
-    ids_allowed = action in ("update", "delete")
-    return shapes.check(request.object(), request.state.labels_of(task), ids_allowed=ids_allowed)
+    ids_allowed, sent = action in ("update", "delete"), request.object()
+    if not request.state.scores:
+        sent = {**sent, "shapes": [_without_score(item) for item in sent.get("shapes") or []]}
+    return shapes.check(sent, request.state.labels_of(task), ids_allowed=ids_allowed)
+
+
+def _without_score(item: Any) -> Any:
+    return {k: v for k, v in item.items() if k != "score"} if isinstance(item, dict) else item
 
 
 def _echo(request: Request, answer: Data, action: str) -> Response:

@@ -86,6 +86,15 @@ class FakeCvat:
     def functions_down(self, down: bool) -> None:
         self.state.functions_down = down
 
+    @property
+    def scores(self) -> bool:
+        """Whether shapes have a score. 2.54 (seen on a server of that version) ignores one and shows none."""
+        return self.state.scores
+
+    @scores.setter
+    def scores(self, kept: bool) -> None:
+        self.state.scores = kept
+
     def add_user(
         self, name: str, password: str = "", token: str = "", *, is_superuser: bool = False, group: str = "user"
     ) -> int:

@@ -267,6 +267,7 @@ class State:
         self.batches: dict[str, Batch] = {}
         self.tus: dict[str, tuple[int, str, int, bytes]] = {}  # file id to task, name, length, bytes so far
         self.functions_down = False
+        self.scores = True
         self.request_polls = 0
         self._counters: dict[str, Iterator[int]] = {}
 
