@@ -46,8 +46,11 @@ def study_outlines(
     What the prior takes for a mistake already counts less as an example of a sound mask, as for boxes.
     """
     usual = outline_habits(evidence)
-    parts = list(examples(evidence.sample, evidence.frame_hw, n_labels, (habits, usual))) if learn else []
-    if not parts or not len(evidence.outlines):
+    if not learn or not len(evidence.outlines):
+        return OutlineKnowledge(usual, prior)
+    whole = (habits, usual) if evidence.sample.step > 1 else None
+    parts = list(examples(evidence.sample, evidence.frame_hw, n_labels, whole))
+    if not parts:
         return OutlineKnowledge(usual, prior)
     traits, truth = (np.concatenate([p[i] for p in parts]) for i in range(2))
     sound = (1 - probability(traits, prior)) ** 2
@@ -56,11 +59,11 @@ def study_outlines(
 
 
 def examples(
-    sample: Sample, frame_hw: IntArray, n_labels: int, whole: tuple[Habits, OutlineHabits]
+    sample: Sample, frame_hw: IntArray, n_labels: int, whole: tuple[Habits, OutlineHabits] | None, copies: int = 0
 ) -> Iterator[tuple[FloatArray, FloatArray]]:
     """Traits and truth of every compared mask in some copies of the sample with mistakes planted.
 
-    whole: the habits of all the data, used where the sample is but a part of it.
+    whole: the habits of all the data; None to take them from each copy. copies: how many; 0 by the cost.
     """
     a = sample.annotations
     drawable = outlined(a) & comparable(a) & sample.judged & (area(a.xyxy) > 0) & (frame_hw[a.frame] > 0).all(axis=1)
@@ -68,7 +71,7 @@ def examples(
         return
     ours, others = np.flatnonzero(drawable), a[~drawable]
     masks = a[ours].replace(mask=drawn_masks(a, ours, frame_hw)[ours], points=None)
-    copies = min(MOST_REPEATS, max(1, COST_FRAMES // max(len(np.unique(a.frame)), 1)))
+    copies = copies or min(MOST_REPEATS, max(1, COST_FRAMES // max(len(np.unique(a.frame)), 1)))
     for seed in range(copies):
         planted = plant_masks(masks, frame_hw, seed, RATE)
         together = Annotations.concat([planted.annotations, others])
@@ -76,6 +79,6 @@ def examples(
         mistake = np.concatenate([planted.mistake, np.full(len(others), SOUND)])[order]
         judged = np.concatenate([np.ones(len(planted.mistake), bool), sample.judged[~drawable]])[order]
         evidence = gather(together[order], sample.predictions, judged=judged, frame_hw=frame_hw, sampling=0)
-        habits, usual = whole if sample.step > 1 else (habits_of(evidence, n_labels), outline_habits(evidence))
+        habits, usual = whole or (habits_of(evidence, n_labels), outline_habits(evidence))
         found = outline_candidates(evidence, habits, usual)
         yield found.traits, (mistake[evidence.outlines.row] != SOUND).astype(np.float64)

@@ -13,10 +13,13 @@ from audit.checks.low_overlap import fit_traits, low_overlap
 from audit.checks.traits import Candidates, columns, logit
 from audit.core.annotations import NO_ID
 from audit.core.findings import Findings
-from audit.core.table import FloatArray
+from audit.core.table import FloatArray, IntArray
+from audit.trust.planting import row_iou
 
 TYPICAL_BOUNDARY = (0.75, 0.12)
 """Boundary IoU of a good mask with a good prediction and its spread, used until the data at hand tell better."""
+TYPICAL_BOX = (0.85, 0.08)
+"""The same of the IoU of their boxes."""
 TYPICAL_GROWTH = (0.0, 0.1)
 """The same of the logarithm of their areas' ratio."""
 TYPICAL_DRIFT = (0.03, 0.03)
@@ -31,6 +34,9 @@ TRAITS = (
     "boundary surprise",  # how far the boundary IoU lies below what masks of this size usually have
     "boundary surprising",  # the same, bent to 0 or 1
     "boundary surprising and predicted surely",
+    "box surprise",  # a network's box is evidence of its own beside its mask
+    "box surprising",
+    "box surprising and predicted surely",
     "missing part",  # the largest piece that the label leaves out
     "extra part",
     "grown or shrunk",  # against what is usual between these labels and this model
@@ -44,23 +50,24 @@ TRAITS = (
 
 @dataclass(frozen=True)
 class OutlineHabits:
-    """How well masks usually fit: boundary: (octaves, 2) median and robust deviation of the boundary IoU per size.
+    """How well masks usually fit: boundary, box: (octaves, 2) median and robust deviation of these IoUs per size.
 
     growth, drift: the same of ``Outlines.growth`` and the length of ``Outlines.drift``, all sizes together.
     """
 
     boundary: FloatArray
+    box: FloatArray
     growth: tuple[float, float]
     drift: tuple[float, float]
 
 
 def outline_habits(evidence: Evidence) -> OutlineHabits:
     """What is usual in this evidence; a few mistakes change little, since medians tell."""
-    o = evidence.outlines
-    size = octave(matched_labels(evidence).xyxy)
-    usual = robust(o.boundary_iou, TYPICAL_BOUNDARY)
+    o, e = evidence.outlines, matched_labels(evidence)
+    size = octave(e.xyxy)
     return OutlineHabits(
-        np.array([robust(o.boundary_iou[size == s], usual) for s in range(OCTAVES)]),
+        _per_size(o.boundary_iou, size, TYPICAL_BOUNDARY),
+        _per_size(row_iou(e.xyxy, e.own_xyxy), size, TYPICAL_BOX),
         robust(o.growth, TYPICAL_GROWTH),
         robust(np.hypot(*o.drift.T), TYPICAL_DRIFT),
     )
@@ -71,13 +78,17 @@ def outline_candidates(evidence: Evidence, habits: Habits, usual: OutlineHabits)
     o = evidence.outlines
     e = matched_labels(evidence)
     score = logit(e.own_score) / 2
-    boundary = _surprise(-o.boundary_iou, *(usual.boundary[octave(e.xyxy)] * [-1, 1]).T)
-    surprising = 1 / (1 + np.exp(np.clip(SURPRISING - boundary, -50, 50)))
+    size = octave(e.xyxy)
+    boundary = _surprise(-o.boundary_iou, *(usual.boundary[size] * [-1, 1]).T)
+    box = _surprise(-row_iou(e.xyxy, e.own_xyxy), *(usual.box[size] * [-1, 1]).T)
     differing = o.missing + o.extra
     mine = columns(
         np.clip(boundary, -2, 8) / 4,
-        surprising,
-        surprising * score,
+        _bent(boundary),
+        _bent(boundary) * score,
+        np.clip(box, -2, 8) / 4,
+        _bent(box),
+        _bent(box) * score,
         2 * np.sqrt(o.missing_part),
         2 * np.sqrt(o.extra_part),
         np.clip(np.abs(_surprise(o.growth, *usual.growth)), 0, 8) / 4,
@@ -104,6 +115,16 @@ def matched_labels(evidence: Evidence) -> LabelEvidence:
 
 def _positions(evidence: Evidence) -> np.ndarray:
     return np.searchsorted(evidence.labels.row, evidence.outlines.row)
+
+
+def _per_size(values: FloatArray, size: IntArray, typical: tuple[float, float]) -> FloatArray:
+    """(octaves, 2) median and robust deviation, each size shrunk towards all of them."""
+    usual = robust(values, typical)
+    return np.array([robust(values[size == s], usual) for s in range(OCTAVES)])
+
+
+def _bent(surprise: FloatArray) -> FloatArray:
+    return np.asarray(1 / (1 + np.exp(np.clip(SURPRISING - surprise, -50, 50))))
 
 
 def _surprise(values: FloatArray, expected: FloatArray | float, spread: FloatArray | float) -> FloatArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from pycocotools import mask as coco_mask
@@ -25,6 +26,9 @@ FAINTEST_MEMBER = 0.1
 
 FITTING_IOU = 0.5
 """A label that fits its own prediction at least so well is no piece of another."""
+
+REMEMBERED = 4096
+"""Differences kept: learning compares most masks of the same sample again and again. About 4 MB."""
 
 
 def masked(pairs: Pairs, matched: IntArray, masks: Masks) -> BoolArray:
@@ -80,7 +84,12 @@ def outline_evidence(
 
 def _difference(masks: Masks, a: int, b: int) -> Difference:
     h, w = masks.hw[a].tolist()
-    return difference(masks.labels[a], masks.predictions[b], (h, w))
+    return _remembered(masks.labels[a], masks.predictions[b], (h, w))
+
+
+@lru_cache(REMEMBERED)
+def _remembered(label: bytes, prediction: bytes, hw: tuple[int, int]) -> Difference:
+    return difference(label, prediction, hw)
 
 
 class _Sizes:

@@ -123,7 +123,7 @@ def _part(rest: BoolArray, rim: int) -> tuple[int, int]:
     """Pixels of the largest connected part that is thicker than a rim, and the side at which it lies."""
     if not rest.any():
         return 0, 0
-    parts, n = ndimage.label(_opened(rest, rim))
+    parts, n = ndimage.label(_opened(rest, rim) if rim else rest)
     if not n:
         return 0, 0
     sizes = np.bincount(parts.ravel())[1:]

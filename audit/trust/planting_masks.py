@@ -24,6 +24,9 @@ NEIGHBOUR_GAP = 0.5
 LEAST_PX = 64
 """Smaller masks are left as they are: there is no telling a good one of them from a bad one."""
 
+ROOM = 0.5
+"""Pixels around a mask to draw in, as a share of its longer side: one of twice its area, or moved by half, fits."""
+
 
 class MaskMistake(IntEnum):
     """What was done to a mask."""
@@ -41,7 +44,7 @@ SOUND = -1
 
 @dataclass(frozen=True)
 class PlantedMasks:
-    """Labels with mistakes, sorted by frame. mistake: (n,) a ``MaskMistake`` (a split one: both pieces) or ``SOUND``."""
+    """Labels with mistakes, sorted by frame. mistake: (n,) a ``MaskMistake`` (both pieces, if split) or ``SOUND``."""
 
     annotations: Annotations
     mistake: IntArray
@@ -139,12 +142,12 @@ def _stretched(counts: bytes, xyxy: FloatArray, hw: IntArray) -> bytes:
 
 def eroded(mask: BoolArray, iou: float, rng: np.random.Generator) -> BoolArray:
     """What lies deepest inside, until so much of it is left."""
-    return _first(ndimage.distance_transform_edt(mask), iou * mask.sum(), mask, rng)
+    return _first(_depth(mask), iou * mask.sum(), mask, rng)
 
 
 def dilated(mask: BoolArray, iou: float, rng: np.random.Generator) -> BoolArray:
     """With what lies nearest around it, until it makes so little of the whole."""
-    near = -ndimage.distance_transform_edt(~mask)
+    near = -_depth(~mask)
     return np.asarray(mask | _first(near, mask.sum() * (1 / iou - 1), ~mask, rng))
 
 
@@ -174,10 +177,15 @@ SPOILERS: dict[MaskMistake, Callable[[BoolArray, float, np.random.Generator], Bo
 }
 
 
+def _depth(mask: BoolArray) -> FloatArray:
+    """Steps of a king to the nearest pixel outside, or to the window's edge."""
+    return np.asarray(ndimage.distance_transform_cdt(np.pad(mask, 1), "chessboard")[1:-1, 1:-1], np.float64)
+
+
 def _first(value: FloatArray, count: float, among: BoolArray, rng: np.random.Generator) -> BoolArray:
     """The pixels of the highest values among some, about ``count``, at least one."""
     candidates = np.flatnonzero(among)
-    jitter = rng.uniform(0, 1e-3, len(candidates))  # ties in no order of their own
+    jitter = rng.uniform(0, 1, len(candidates))  # ties in no order of their own
     order = np.argsort(-(value.ravel()[candidates] + jitter))
     out = np.zeros(among.size, bool)
     out[candidates[order[: max(1, round(float(count)))]]] = True
@@ -200,10 +208,10 @@ def _size(counts: bytes, hw: IntArray) -> int:
 
 
 def _drawn(counts: bytes, hw: IntArray) -> _Drawn:
-    """A mask with room around it for one of its own size each way."""
+    """A mask with room around it to grow and move."""
     h, w = (int(v) for v in hw)
     x1, y1, x2, y2 = (int(v) for v in box_of(counts, (h, w)))
-    room = max(x2 - x1, y2 - y1)
+    room = max(round(ROOM * max(x2 - x1, y2 - y1)), 4)
     inner = crop(counts, (h, w), (x1, y1, x2, y2))
     return _Drawn(np.pad(inner, room), x1 - room, y1 - room, (h, w))
 
