@@ -13,9 +13,10 @@ import pyarrow as pa
 
 from audit.blocks import BLOCK_FRAMES, FrameTable
 from audit.checks import Knowledge, find, study, with_reasons, witnesses
+from audit.checks.alone import after_models
 from audit.checks.evidence import combine, gather
 from audit.core.annotations import NO_ID, Annotations, Predictions, ShapeType, Snapshot, comparable
-from audit.core.findings import Findings, FindingType
+from audit.core.findings import Findings, FindingType, ranking, with_ids
 from audit.core.table import BoolArray, FloatArray, IntArray
 from audit.ports import Progress
 from audit.runs import table_writer, to_arrow
@@ -79,27 +80,47 @@ class _Block:
 
 
 def compare(
-    comparison: Comparison, out: Path, *, types: Collection[FindingType], floor: float, progress: Progress
+    comparison: Comparison,
+    out: Path,
+    *,
+    types: Collection[FindingType],
+    floor: float,
+    progress: Progress,
+    alone: Findings | None = None,
 ) -> Outcome:
-    """Write the ranked findings to ``out``."""
+    """Write the ranked findings to ``out``. alone: what all labels together tell, without ids; ranked among them."""
     snapshot = comparison.snapshot
     frame_hw = np.column_stack([snapshot.frames.height, snapshot.frames.width])
     knowledge = _study(comparison, frame_hw)
     n_annotations = n_predictions = 0
     scores: list[FloatArray] = []
     left_out: Counter[str] = Counter()
+    lacking = np.zeros(len(snapshot.frames), bool)
     with Spool(out.parent) as unsorted:
         with progress.task("Comparing", len(snapshot.frames)) as advance:
             for number, block in enumerate(_blocks(comparison)):
                 found = _found(comparison, block, knowledge, types, floor, frame_hw)
                 unsorted.add(number, to_arrow(found, snapshot.labels))
                 scores.append(found.score)
+                lacking[found.frame[found.type == FindingType.MISSING_ANNOTATION]] = True
                 left_out += _not_compared(comparison, block.annotations)
                 n_annotations += len(block.annotations)
                 n_predictions += block.read
                 advance(block.frames)
+        told = _told(alone, lacking, comparison, floor)
+        unsorted.add(number + 1, to_arrow(told, snapshot.labels))
+        scores.append(told.score)
         _write_sorted(unsorted, np.concatenate(scores), out, snapshot.labels)
     return Outcome(n_annotations, n_predictions, sum(map(len, scores)), _in_order(left_out))
+
+
+def _told(alone: Findings | None, lacking: BoolArray, comparison: Comparison, floor: float) -> Findings:
+    """What all labels together tell, with ids, ranked. lacking: (frames,) those on which a label is missing."""
+    found = Findings() if alone is None else alone
+    if len(comparison.knows):
+        found = after_models(found, lacking)
+    found = found[ranking(found, np.flatnonzero(found.score >= floor))]
+    return with_ids(found, comparison.snapshot)
 
 
 def _study(comparison: Comparison, frame_hw: IntArray) -> Knowledge:
@@ -165,6 +186,8 @@ def _not_compared(comparison: Comparison, annotations: Annotations) -> Counter[s
     a = annotations
     area_shape = comparable(a)
     known = np.append(comparison.knows.any(axis=0), False)[a.label]
+    if not len(comparison.knows):
+        return Counter()
     others = np.bincount(a.shape[~area_shape & ~a.crowd], minlength=len(ShapeType))
     counted = dict(zip(REASONS_BY_SHAPE, others.tolist(), strict=True))
     reasons = (a.crowd, area_shape & ~known, area_shape & ~comparison.audited[a.frame])

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
+from audit.checks.look_alikes import Differences
 from audit.core.annotations import Frames, Predictions, Problem, Snapshot
 from audit.core.labels import LabelMatch
-from audit.core.table import BoolArray
+from audit.core.likeness import Hashes
+from audit.core.table import BoolArray, FloatArray
 from audit.ports import Advance, AnnotationStore, FrameProblem, PredictItem, Predictor, Progress
 from audit.runs import table_writer
 
@@ -27,6 +30,18 @@ class Cache(Protocol):
     def get(self, digest: str, sha256s: Sequence[str]) -> dict[str, Predictions]: ...
 
     def put(self, digest: str, predictions: Mapping[str, Predictions]) -> None: ...
+
+
+class Likeness(Protocol):
+    """Hashes of pictures by SHA-256 (``audit.core.likeness``), and a look at the pictures of two frames."""
+
+    def seen(self, sha256: str, picture: NDArray[np.uint8]) -> None: ...
+
+    def read(self, images: Iterable[tuple[str, bytes | None]]) -> None: ...
+
+    def of(self, sha256s: Sequence[str]) -> Hashes: ...
+
+    def unlike(self, found: Differences, frames: Frames) -> FloatArray: ...
 
 
 @dataclass(frozen=True)
@@ -52,7 +67,7 @@ class Timings:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
-def predict(
+def predict(  # noqa: PLR0913 - the collaborators of one step; a bundle of them would hide what it needs
     store: AnnotationStore,
     auditors: Sequence[Auditor],
     snapshot: Snapshot,
@@ -61,23 +76,31 @@ def predict(
     cache: Cache,
     progress: Progress,
     timings: Timings,
+    likeness: Likeness | None = None,
 ) -> tuple[Snapshot, BoolArray]:
     """Write all predictions to ``file``, sorted by frame, in the task's label codes.
 
+    likeness: is shown every picture, if it is given; a predictor that decodes them anyway shows them itself.
     Gives the snapshot with what the images told, and (frames,) which of them were predicted.
     """
     frames = _FrameNotes(snapshot)
     n = len(snapshot.frames)
     size = max((a.predictor.batch_size for a in auditors), default=1)
+    for predictor in (a.predictor for a in auditors):
+        if likeness is not None and hasattr(predictor, "on_picture"):
+            predictor.on_picture = likeness.seen
     with (
         table_writer(file, Predictions, snapshot.labels) as write,
         progress.task("Reading images", n) as read_on,
-        progress.task("Predicting", n) as predict_on,
+        progress.task("Predicting" if auditors else "Looking at images", n) as predict_on,
     ):
         block: list[Predictions] = []
         for batch in _batches(_items(store, frames, read_on), size, timings):
             with timings.stage("predict"):
                 block.append(_predict_batch(batch, auditors, cache, frames))
+            if likeness is not None:
+                with timings.stage("pull"):
+                    likeness.read((item.sha256, item.data) for item in batch)
             predict_on(len(batch))
             if sum(map(len, block)) >= ROW_GROUP:
                 write(Predictions.concat(block))

@@ -10,17 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from audit.blocks import Sorter
+from audit.blocks import FrameTable, Sorter
 from audit.checks import ALL_TYPES
+from audit.checks.alone import model_free
 from audit.checks.evidence import FLOOR
 from audit.comparing import Comparison, compare
 from audit.core.annotations import Annotations, Snapshot
-from audit.core.findings import FindingType
+from audit.core.findings import MODEL_FREE, Findings, FindingType
 from audit.core.labels import LabelMatch, listing, match_labels
 from audit.core.table import BoolArray
 from audit.errors import UsageError
 from audit.ports import AnnotationStore, Predictor, Progress
-from audit.predicting import Auditor, Cache, Timings, predict
+from audit.predicting import Auditor, Cache, Likeness, Timings, predict
 from audit.runs import (
     RunFolder,
     describe,
@@ -28,6 +29,9 @@ from audit.runs import (
     write_manifest,
     write_table,
 )
+
+HEAVY = ("points", "mask", "rotation", "occluded", "source", "digest")
+"""Columns of annotations that checks of all labels together do without."""
 
 
 @dataclass(frozen=True)
@@ -48,18 +52,29 @@ def audit(
     settings: Settings,
     cache: Cache,
     progress: Progress,
+    likeness: Likeness | None = None,
 ) -> RunFolder:
     """Audit all a store holds and write the run folder; a run there of the same source is replaced.
 
-    open_predictors: gives the models for a snapshot (a results file needs to know the images' names).
+    open_predictors: gives the models for a snapshot (a results file needs to know the images' names); without any,
+    only what the labels show by themselves is found. likeness: finds frames that look the same; without it none are.
     Decisions in the folder are kept. Raises UsageError or ServiceError; what was done until then is
     in the caches, so that the same call goes on from there.
     """
     with Sorter(_existing(out)) as sorter:
-        return _audit(store, open_predictors, out, sorter, settings=settings, cache=cache, progress=progress)
+        return _audit(
+            store,
+            open_predictors,
+            out,
+            sorter,
+            settings=settings,
+            cache=cache,
+            progress=progress,
+            likeness=likeness,
+        )
 
 
-def _audit(
+def _audit(  # noqa: PLR0913 - what ``audit`` is given, and the sorter
     store: AnnotationStore,
     open_predictors: Callable[[Snapshot], Sequence[Predictor]],
     out: Path,
@@ -68,10 +83,11 @@ def _audit(
     settings: Settings,
     cache: Cache,
     progress: Progress,
+    likeness: Likeness | None,
 ) -> RunFolder:
     timings = Timings()
     with timings.stage("pull"):
-        snapshot = _pulled(store, sorter, progress)
+        snapshot = store.snapshot(progress, sorter.add)
     _check_out(out, snapshot)
     with timings.stage("predict"):
         predictors = open_predictors(snapshot)
@@ -89,7 +105,7 @@ def _audit(
         with timings.stage("pull"):
             sorter.write(annotations, snapshot.labels)
         snapshot, audited = predict(
-            store, auditors, snapshot, predictions, cache=cache, progress=progress, timings=timings
+            store, auditors, snapshot, predictions, cache=cache, progress=progress, timings=timings, likeness=likeness
         )
     finally:
         for predictor in predictors:
@@ -101,6 +117,7 @@ def _audit(
             types=settings.types,
             floor=settings.floor,
             progress=progress,
+            alone=_alone(annotations, snapshot, settings, likeness),
         )
     write_table(out / "frames.parquet", snapshot.frames, snapshot.labels)
     manifest = _manifest(snapshot, auditors, settings, timings)
@@ -109,18 +126,28 @@ def _audit(
     return RunFolder.open(out)
 
 
+def _alone(file: Path, snapshot: Snapshot, settings: Settings, likeness: Likeness | None) -> Findings:
+    """What all labels together tell without a model. file: the annotations, of which the light columns are read."""
+    if not set(settings.types) & set(MODEL_FREE):
+        return Findings()
+    frames, n = snapshot.frames, len(snapshot.frames)
+    with FrameTable(file, Annotations, snapshot.labels, HEAVY) as table:
+        annotations = table.read(0, max(n, 1))
+    return model_free(
+        annotations,
+        frames,
+        snapshot.labels,
+        hashes=None if likeness is None else likeness.of(frames.sha256.tolist()),
+        look=None if likeness is None else lambda found: likeness.unlike(found, frames),
+        types=settings.types,
+    )
+
+
 def add_timing(run: RunFolder, stage: str, seconds: float) -> RunFolder:
     """Note in the manifest how long a later stage (report, import) took."""
     manifest = {**run.manifest, "timings": {**run.manifest["timings"], stage: round(seconds, 3)}}
     write_manifest(run.path, manifest)
     return replace(run, manifest=manifest)
-
-
-def _pulled(store: AnnotationStore, sorter: Sorter, progress: Progress) -> Snapshot:
-    """What the store holds; the annotations go to the sorter, on disk, and are not in it."""
-    snapshot = store.snapshot(progress)
-    sorter.add(snapshot.annotations, snapshot.labels)
-    return replace(snapshot, annotations=Annotations())
 
 
 def _existing(out: Path) -> Path:

@@ -22,6 +22,10 @@ from audit.runs import RunFolder
 LIKELY = 0.5
 """Findings from this score on are counted as likely mistakes."""
 PROBLEMS_SHOWN = 5
+NO_MODEL = (
+    "No model: only what the labels show by themselves is looked for. "
+    "To compare them with what a model sees, add --model WEIGHTS, --predictions FILE or --function NAME."
+)
 FORMATS = ("cvat-images", "cvat-video", "coco", "datumaro", "yolo")
 
 
@@ -104,18 +108,28 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per option
     cvat://HOST/projects/3) or an export on disk, zip or folder: CVAT for images, CVAT for video,
     COCO, Datumaro, Ultralytics YOLO.
 
+    Without --model, --predictions and --function only what needs no model is looked for: broken and
+    unusual shapes, duplicates, broken tracks, frames without labels, frames that look the same but
+    are labelled differently.
+
     Killed or interrupted, the same command goes on: images and predictions are kept and used again.
     """
     from audit.adapters.folders import cache_dir
+    from audit.adapters.likenesses import Likenesses
     from audit.adapters.prediction_cache import PredictionCache
     from audit.workflow import Settings, audit
 
     where = SourceOptions(source, auth, organization, frames, job_stage, job_state, form, images, workers)
     what = PredictorOptions(models, results, functions, device, runtime, image_size)
     settings = Settings(dict(mapping), allow_unmatched, types or tuple(FindingType), min_score)
-    what.check()
     progress = TerminalProgress()
-    with opened_store(where) as store, closing(PredictionCache(cache_dir("predictions"))) as cache:
+    if what.nothing:
+        progress.note(NO_MODEL)
+    with (
+        opened_store(where) as store,
+        closing(PredictionCache(cache_dir("predictions"))) as cache,
+        closing(Likenesses(cache_dir("predictions"))) as likeness,
+    ):
         audited = audit(
             store,
             lambda snapshot: open_predictors(what, where, settings.mapping, snapshot),
@@ -123,6 +137,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per option
             settings=settings,
             cache=cache,
             progress=progress,
+            likeness=likeness,
         )
         for line in cache.notes:
             progress.note(line)
@@ -171,7 +186,7 @@ def _summary(audited: RunFolder) -> None:
     for kind in FindingType:
         of_kind = types == kind
         if of_kind.any():
-            click.echo(f"  {kind.title:<14}{int((of_kind & likely).sum()):>7} likely {int(of_kind.sum()):>7} in all")
+            click.echo(f"  {kind.title:<20}{int((of_kind & likely).sum()):>7} likely {int(of_kind.sum()):>7} in all")
     for what, n in counts["not_compared"].items():
         click.echo(f"  not compared: {n} x {what}")
     if audited.manifest["problems"]:

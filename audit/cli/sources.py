@@ -45,10 +45,10 @@ class PredictorOptions:
     runtime: Literal["auto", "torch", "onnx"]
     image_size: int
 
-    def check(self) -> None:
-        """Raises UsageError if there is nothing to audit with."""
-        if not (self.models or self.results or self.functions):
-            raise UsageError("say what to audit with: --model WEIGHTS, --predictions FILE or --function NAME")
+    @property
+    def nothing(self) -> bool:
+        """Whether there is no model of any kind."""
+        return not (self.models or self.results or self.functions)
 
 
 @contextmanager

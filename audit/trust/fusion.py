@@ -19,9 +19,9 @@ def fuse(predictions: Predictions, knows: BoolArray) -> tuple[Predictions, IntAr
     predictions: sorted by frame. knows: (models, labels) which labels each model can predict. A
     merged box is the score-weighted mean of its members; its score is the sum of theirs divided by
     the number of models that know the label, so an object only one of three models sees keeps a third.
-    One model's predictions are returned as they are.
+    One model's predictions, and those of none, are returned as they are.
     """
-    if len(knows) == 1:
+    if len(knows) <= 1:
         return predictions, np.arange(len(predictions))
     weighted = predictions.xyxy * predictions.score[:, None]
     total, best, box_sum = predictions.score.copy(), np.arange(len(predictions)), weighted.copy()

@@ -65,7 +65,7 @@ def test_fail_on(cvat_audit: Command, export: Path, results: Path, rule: str, co
     ("arguments", "said"),
     [
         (["nowhere", "--predictions", "{results}"], "nowhere"),
-        (["{export}"], "say what to audit with"),
+        (["{export}", "--model", "nothing.pt"], "nothing.pt"),
         (["{export}", "--predictions", "nothing.json"], "does not exist"),
         (["{export}", "--predictions", "{results}", "--map", "cow"], "CLASS=LABEL"),
         (["{export}", "--predictions", "{results}", "--map", "cow=person"], "no model has a class 'cow'"),

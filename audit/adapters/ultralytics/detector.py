@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -38,7 +38,10 @@ class _Prepared:
 
 
 class Detector:
-    """See ``audit.ports.Predictor``. notes: lines for the user, such as why torch is used."""
+    """See ``audit.ports.Predictor``. notes: lines for the user, such as why torch is used.
+
+    on_picture: called with the SHA-256 and the pixels (h, w, 3) of every picture decoded, from several threads.
+    """
 
     needs_images = True
 
@@ -49,6 +52,7 @@ class Detector:
         self.labels = runtime.facts.labels
         self.notes: tuple[str, ...] = ()
         self.runtime = runtime
+        self.on_picture: Callable[[str, NDArray[np.uint8]], None] | None = None
         self._target = runtime.facts.fixed_hw or (image_size, image_size)
         self._thresholds = thresholds
         self._pool = ThreadPoolExecutor(_workers(), thread_name_prefix="predict")
@@ -101,6 +105,8 @@ class Detector:
             rgb = decode_rgb(item.data, item.size_hw)
         except PictureError as error:
             return str(error)
+        if self.on_picture:
+            self.on_picture(item.sha256, rgb)
         facts = self.runtime.facts
         stride = None if facts.fixed_hw else facts.stride
         placement = place((rgb.shape[0], rgb.shape[1]), self._target, stride)

@@ -1,0 +1,134 @@
+"""Is a shape far from the size, form and place that its label has elsewhere? Needs no model.
+
+Only what lies far outside and by itself is told: real objects have heavy tails (a close-up, a far-off car), and a
+rule by standard deviations would call one in a hundred of them unusual.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from audit.core.annotations import Annotations, Frames, comparable
+from audit.core.boxes import area
+from audit.core.findings import Findings, FindingType
+from audit.core.table import BoolArray, FloatArray, IntArray, objects
+
+FEWEST = 30
+"""Shapes a label must have before anything is usual for it."""
+FENCES = 3.0
+"""So many interquartile ranges outside the quartiles is "far out" (J. W. Tukey, "Exploratory Data Analysis", 1977)."""
+GAP = 1.0
+"""... and by at least one such range beyond the next one but a few: a tail thins out, a slip stands alone."""
+COMPANY = 0.005
+"""Share of a label's shapes that may lie out there together and still be slips."""
+LEAST_RANGE = (0.25, 0.15, 0.02, 0.02)
+"""Narrowest range of each measure: hands and objects differ by so much anyway."""
+SCORE = 0.5
+"""What the farthest comes to: where labels vary much there are always some that are right."""
+BORDER = 0.01
+"""Of the picture: a shape that ends so close to its border may be a part of an object."""
+HALF_WAY = 3.0
+"""Interquartile ranges beyond the fence at which half of ``SCORE`` is reached."""
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """What shapes are measured by. low, high: the words for what lies on either side."""
+
+    low: str
+    high: str
+
+
+MEASURES = (
+    _Measure("far smaller", "far larger"),
+    _Measure("far taller and narrower", "far wider and flatter"),
+    _Measure("far more to the left", "far more to the right"),
+    _Measure("far higher up", "far lower down"),
+)
+
+
+def unusual_shapes(annotations: Annotations, frames: Frames, labels: tuple[str, ...]) -> Findings:
+    """One finding for each shape that is far from the habits of its label in one of the ``MEASURES``.
+
+    Of annotations only boxes, labels, ids, frames, shapes and flags are looked at. A track counts as often as it
+    shows, so where tracks abound the habits are those of the long ones; each track is told once, where it is worst.
+    """
+    rows = np.flatnonzero(comparable(annotations) & (area(annotations.xyxy) > 0))
+    a = annotations[rows]
+    values = _measured(a.xyxy, a.frame, frames)
+    cut = _cut_off(a.xyxy, a.frame, frames)
+    beyond = np.zeros(values.shape)
+    order = np.argsort(a.label, kind="stable")
+    for members in np.split(order, np.flatnonzero(np.diff(a.label[order])) + 1):
+        if len(members) >= FEWEST:
+            for k, least in enumerate(LEAST_RANGE):
+                beyond[members, k] = _beyond(values[members, k], least)
+    # what the border cuts off is rightly small, narrow or flat
+    beyond[cut, :2] = 0
+    worst = np.abs(beyond).argmax(axis=1) if len(a) else np.zeros(0, np.int64)
+    far = np.abs(beyond[np.arange(len(a)), worst])
+    found = _once_per_track(a, far, np.flatnonzero(far > 0))
+    return Findings(
+        type=np.full(len(found), FindingType.UNUSUAL_SHAPE),
+        frame=a.frame[found],
+        score=SCORE * far[found] / (far[found] + HALF_WAY),
+        annotation=rows[found],
+        annotation_id=a.annotation_id[found],
+        label=a.label[found],
+        xyxy=a.xyxy[found],
+        reason=objects(_reasons(a.label[found], worst[found], beyond[found, worst[found]], labels)),
+    )
+
+
+def _measured(xyxy: FloatArray, frame: IntArray, frames: Frames) -> FloatArray:
+    """(n, 4) octaves of size (of the picture's, if that is known), octaves of width : height, place across and down."""
+    size = np.column_stack([frames.width, frames.height])[frame].astype(np.float64)
+    known = (size > 0).all(axis=1)
+    size[~known] = 1.0
+    width, height = (xyxy[:, 2:] - xyxy[:, :2]).T
+    side = 0.5 * np.log2(width * height / size.prod(axis=1))
+    centre = (xyxy[:, :2] + xyxy[:, 2:]) / 2 / size
+    centre[~known] = 0.5
+    return np.column_stack([side, np.log2(width / height), centre])
+
+
+def _cut_off(xyxy: FloatArray, frame: IntArray, frames: Frames) -> BoolArray:
+    """(n,) whether a shape touches the border of its picture."""
+    size = np.column_stack([frames.width, frames.height])[frame]
+    margin = BORDER * size
+    touching = (xyxy[:, :2] <= margin).any(axis=1) | (xyxy[:, 2:] >= size - margin).any(axis=1)
+    return np.asarray(touching & (size > 0).all(axis=1))
+
+
+def _beyond(values: FloatArray, least: float) -> FloatArray:
+    """(n,) interquartile ranges that a value lies beyond its fence, negative below; 0 inside, or in company."""
+    low, high = np.percentile(values, [25, 75])
+    spread = max(high - low, least)
+    over = np.maximum(values - (high + FENCES * spread), 0) / spread
+    under = np.maximum((low - FENCES * spread) - values, 0) / spread
+    ordered = np.sort(values)
+    k = 1 + int(COMPANY * len(values))
+    # the first value that is no slip if the k outermost are
+    over[values < ordered[-k - 1] + GAP * spread] = 0
+    under[values > ordered[k] - GAP * spread] = 0
+    return np.asarray(over - under)
+
+
+def _once_per_track(a: Annotations, far: FloatArray, found: IntArray) -> IntArray:
+    """Of these rows the farthest of each track, and all that are in no track."""
+    identity = np.where(a.track[found], a.annotation_id[found], -1 - np.arange(len(found)))
+    order = np.lexsort([-far[found], a.label[found], identity])
+    key = np.column_stack([identity, a.label[found]])[order]
+    first = np.append(True, (key[1:] != key[:-1]).any(axis=1))[: len(found)]
+    return np.sort(found[order[first]])
+
+
+def _reasons(label: IntArray, measure: IntArray, beyond: FloatArray, labels: tuple[str, ...]) -> list[str]:
+    names = (*labels, "shape")
+    return [
+        f"This {names[code]} is {MEASURES[k].high if by > 0 else MEASURES[k].low} than nearly every other one: "
+        f"{abs(by) + FENCES:.0f} times the middle half's spread beyond that half."
+        for code, k, by in zip(label.tolist(), measure.tolist(), beyond.tolist(), strict=True)
+    ]
