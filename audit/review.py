@@ -15,18 +15,29 @@ from audit import decisions
 from audit.checks import with_reasons
 from audit.core.decisions import Decision, Verdict
 from audit.core.findings import Findings, FindingType, with_ids
-from audit.core.questions import Answer, Question, question, verdict
+from audit.core.questions import Answer, Question, blind_question, question, verdict
 from audit.core.table import objects
-from audit.errors import UsageError
+from audit.errors import ServiceError, UsageError
 from audit.leases import Held, Leases
+from audit.loop.blind import NO_QUESTIONS, SHARES, Blind, blind_questions
 from audit.loop.planting import Planted, plant
 from audit.loop.queue import EVERYTHING, Candidates, Filter, is_open, ordered, seed_of, voices
 from audit.report.rows import assignees
 from audit.runs import RunFolder
 from audit.tail import Tail
+from audit.trust.verdicts import facts_of, learnt_from
 
 CHECKS = "checks"
 """Folder in a run for planted questions: the answers expected, and those given, in files like ``decisions.jsonl``."""
+
+BLIND = "blind"
+"""Folder in a run for the answers to blind questions about labels and photos, which are no findings."""
+
+SAMPLE = "sample"
+"""Origin of a decision on a finding that was drawn by chance, not by its rank."""
+
+RERANK_EVERY = 10
+"""Verdicts after which what is left is put in a new order."""
 
 SOLUTION = "(solution)"
 """Stands as the reviewer of an expected answer."""
@@ -43,10 +54,14 @@ MAX_NAME = 100
 
 @dataclass(frozen=True)
 class Plan:
-    """How a run is reviewed. overlap: share of findings given to two. checks: share of questions planted."""
+    """How a run is reviewed. overlap: share of findings given to two. checks: share of questions planted.
+
+    blind: share of questions drawn by chance, by which what is left can be estimated.
+    """
 
     overlap: float = 0.0
     checks: float = 0.0
+    blind: float = 0.0
 
 
 ALONE = Plan()
@@ -70,28 +85,36 @@ class Review:
         self.run = run
         real = run.findings()
         planted = _planted(run, self.reviewer, plan.checks, real)
-        self.findings = Findings.concat([real, planted.findings])
+        blind = _blind(run, real) if plan.blind > 0 else NO_QUESTIONS
+        self.findings = Findings.concat([real, planted.findings, blind.labels, blind.frames])
         self._row = {str(i): row for row, i in enumerate(self.findings.id)}
         self._n_real = len(real)
+        self._first_blind = len(real) + len(planted.findings)
+        self._facts = facts_of(real)
+        self._by_chance = _by_chance(real, blind)
+        self._drawn: set[str] = set()
         self._candidates = _candidates(run, self.findings)
-        self._order = ordered(real.score, seed_of("order", self.reviewer))
         self._wanted = voices(map(str, real.id), plan.overlap)
         self._said: dict[str, dict[str, Verdict]] = {}
         self._closed = np.zeros(len(self.findings), bool)
         self._mine = np.zeros(len(self.findings), bool)
         self._history: list[str] = []
-        self._checks = plan.checks
+        self._checks, self._blind = plan.checks, plan.blind
+        self._news = 0
         self._rng = np.random.default_rng(seed_of("checks", self.reviewer, len(real)))
         self._held: list[str] = []
         self._lock = threading.RLock()
-        self._tails = [Tail(run.path / decisions.FILE), Tail(run.path / CHECKS / decisions.FILE)]
+        self._tails = [Tail(folder / decisions.FILE) for folder in (run.path, run.path / CHECKS, run.path / BLIND)]
         self._catch_up()
+        self._rerank()
         self._leases = Leases(run.path, self.reviewer)
 
     def ask(self, number: int, wanted: Filter = EVERYTHING, known: Collection[str] = ()) -> list[str]:
         """Up to ``number`` findings to be asked next, by id: those handed out and not in ``known``, then new ones."""
         with self._lock:
             self._catch_up()
+            if self._news >= RERANK_EVERY:
+                self._rerank()
             keep = wanted.keep(self._candidates)
             unwanted = [i for i in self._held if not keep[self._row[i]]]
             self._leases.release(unwanted)
@@ -99,7 +122,8 @@ class Review:
             ready = [i for i in self._held if i not in known][:number]
             missing = number - len(ready)
             if missing > 0:
-                new = self._leases.take(lambda held: self._chosen(missing, keep, held))
+                by_chance = self._blind if wanted == EVERYTHING else 0.0
+                new = self._leases.take(lambda held: self._chosen(missing, keep, held, by_chance))
                 self._held += new
                 ready += new
             return ready
@@ -140,14 +164,22 @@ class Review:
         """What is asked about a finding. Raises UsageError if the run has none of this id."""
         row = self.row(finding)
         f, names = self.findings, (*self.run.labels, "")
+        if self.is_blind(row):
+            return blind_question(names[f.label[row]])
         return question(int(f.type[row]), names[f.label[row]], names[f.suggested_label[row]], float(f.score[row]))
 
     def label(self, row: int) -> str:
         """What the shape of the finding in this row is called now, "" if there is none."""
         return (*self.run.labels, "")[int(self.findings.label[row])]
 
+    def is_blind(self, row: int) -> bool:
+        """Whether this row is no finding but a label or a photo drawn by chance."""
+        return row >= self._first_blind
+
     def title(self, row: int) -> str:
         """The type of the finding in this row, in words."""
+        if self.is_blind(row):
+            return "Drawn by chance"
         return FindingType(int(self.findings.type[row])).title
 
     def row(self, finding: str) -> int:
@@ -177,13 +209,34 @@ class Review:
         """Give back what was handed out and not answered."""
         self._leases.close()
 
-    def _chosen(self, number: int, keep: np.ndarray, held: Held) -> list[str]:
+    def _chosen(self, number: int, keep: np.ndarray, held: Held, by_chance: float) -> list[str]:
         new = list(islice(self._open(keep, held), number))
         planted = [i for i in self._open_checks(keep) if i not in self._held]
         for place in range(len(new)):
             if planted and self._rng.random() < self._checks:
                 new[place] = planted.pop(0)
+            elif self._rng.random() < by_chance:
+                new[place] = self._drawn_by_chance(new, held) or new[place]
         return new
+
+    def _drawn_by_chance(self, new: Collection[str], held: Held) -> str | None:
+        """A finding, label or photo that waits for this reviewer, whatever its rank."""
+        for i in self._by_chance[self._rng.choice(len(SHARES), p=SHARES)]:
+            row = self._row[i]
+            waits = not self._closed[row] and i not in self._held and i not in new
+            if waits and is_open(self.reviewer, self._wanted.get(i, 1), self._said.get(i, ()), held.get(i, ())):
+                self._drawn.add(i)
+                return i
+        return None
+
+    def _rerank(self) -> None:
+        """Put what is left in the order of what the verdicts so far teach. What is handed out stays so."""
+        self._news = 0
+        told = [(self._row[i], _plainly(by.values())) for i, by in self._said.items() if self._row[i] < self._n_real]
+        rows = np.array([row for row, said in told if said is not None], np.int64)
+        real = np.array([said is Verdict.ACCEPT for _, said in told if said is not None], np.float64)
+        chance = learnt_from(self._facts[rows], real).chance(self._facts)
+        self._order = ordered(chance, seed_of("order", self.reviewer))
 
     def _open(self, keep: np.ndarray, held: Held) -> Iterable[str]:
         rows = self._order[(keep & ~self._closed & ~self._mine)[self._order]]
@@ -193,13 +246,14 @@ class Review:
                 yield i
 
     def _open_checks(self, keep: np.ndarray) -> list[str]:
-        rows = np.arange(self._n_real, len(self.findings))
+        rows = np.arange(self._n_real, self._first_blind)
         return [str(i) for i in self.findings.id[rows[keep[rows] & ~self._mine[rows]]]]
 
     def _write(self, finding: str, said: Verdict, seconds: float, label: str) -> None:
-        planted = self.row(finding) >= self._n_real
-        folder = self.run.path / CHECKS if planted else self.run.path
-        decisions.append(folder, [Decision(finding, said, self.reviewer, decisions.now(), seconds, label)])
+        row = self.row(finding)
+        folder = self.run.path / (BLIND if self.is_blind(row) else CHECKS if row >= self._n_real else "")
+        origin = SAMPLE if finding in self._drawn else "review"
+        decisions.append(folder, [Decision(finding, said, self.reviewer, decisions.now(), seconds, label, origin)])
         self._catch_up()
 
     def _catch_up(self) -> None:
@@ -216,6 +270,7 @@ class Review:
 
     def _note(self, finding: str, reviewer: str, said: Verdict) -> None:
         row, by = self._row[finding], self._said.setdefault(finding, {})
+        self._news += row < self._n_real
         by.pop(reviewer, None)
         if said is not Verdict.UNDONE:
             by[reviewer] = said
@@ -269,6 +324,25 @@ def _planted(run: RunFolder, reviewer: str, share: float, real: Findings) -> Pla
     expected = [v for v, keep in zip(planted.expected, new.tolist(), strict=True) if keep]
     _keep_solutions(run.path / CHECKS, told[new].id.tolist(), expected)
     return Planted(told[new], tuple(expected))
+
+
+def _blind(run: RunFolder, real: Findings) -> Blind:
+    try:
+        (run.path / BLIND).mkdir(exist_ok=True)
+    except OSError as error:
+        raise ServiceError(f"cannot write {run.path / BLIND}: {error.strerror or error}") from error
+    return blind_questions(run.snapshot(), real)
+
+
+def _by_chance(real: Findings, blind: Blind) -> tuple[list[str], ...]:
+    """Ids to draw from, each list in an order that has nothing to do with scores: ids are hashes."""
+    return sorted(map(str, real.id)), blind.labels.id.tolist(), blind.frames.id.tolist()
+
+
+def _plainly(said: Iterable[Verdict]) -> Verdict | None:
+    """What reviewers said of a finding, if they agree; "unsure" contradicts nobody."""
+    plain = {v for v in said if v is not Verdict.UNSURE}
+    return plain.pop() if len(plain) == 1 else None
 
 
 def _keep_solutions(folder: Path, ids: Sequence[str], expected: Sequence[Verdict]) -> None:

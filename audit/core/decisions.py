@@ -21,7 +21,7 @@ class Decision:
     """finding: its id. reviewer: a name. time: UTC, ISO 8601. seconds: how long it took (0: unknown).
 
     label: the label the person chose instead of the suggested one, "" for none. origin: where it was
-    said: "review", "command" or "issue".
+    said: "review", "sample" (there too, of a finding drawn by chance), "command" or "issue".
     """
 
     finding: str

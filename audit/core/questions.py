@@ -84,6 +84,17 @@ def _without_model(kind: FindingType, label: str, sure: str) -> Question:
     return Question(text, "Yes, change this one", "No, it is right", other="")
 
 
+def blind_question(label: str) -> Question:
+    """About a label drawn by chance, or with "" about a photo: nothing is suggested. "accept" means: a mistake."""
+    if not label:
+        return Question(
+            "Does anything in this photo lack an outline?", "Yes, something does", "No, all is outlined", other=""
+        )
+    name = _shown(label)
+    text = f"Is this {_article(name)} {name}, and well outlined?"
+    return Question(text, "Yes, it is fine", "No, something is wrong", accepts=Answer.NO)
+
+
 def verdict(asked: Question, answer: Answer) -> Verdict:
     """What an answer to this question says about the finding."""
     if answer is Answer.UNSURE:

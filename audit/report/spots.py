@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from audit.core.findings import Findings
+from audit.core.findings import Findings, FindingType
 from audit.core.table import FloatArray
 from audit.report.crops import View, view_of
 from audit.report.gallery import CardMaker, read_pixels
-from audit.report.outlines import Path
+from audit.report.outlines import Path, annotation_path, box_path
+from audit.report.tables import annotations_of
 from audit.runs import RunFolder
 
 LONG_SIDE_PX = 1200
@@ -45,6 +46,8 @@ class Spots:
     """Makes spots ahead of need, in one background thread, and keeps the last ``KEPT``. Thread-safe."""
 
     def __init__(self, run: RunFolder, findings: Findings) -> None:
+        """findings: one without any box or shape shows its whole photo, with all labels and what is missing there."""
+        self._run = run
         self._maker = CardMaker(run, findings, run.frames())
         self._findings = findings
         self._made: OrderedDict[int, Future[Spot]] = OrderedDict()
@@ -77,9 +80,29 @@ class Spots:
         maker = self._maker
         pixels, problem = read_pixels(maker.frames, int(self._findings.frame[row]))
         frame_wh = maker.frame_wh(row, pixels)
+        if not self._is_about_a_place(row):
+            whole = view_of(np.zeros((0, 4)), frame_wh)
+            return Spot(
+                whole, b"" if pixels is None else _jpeg(pixels, whole), problem, self._all_of(row, whole, frame_wh)
+            )
         view = view_of(_with_context(np.vstack(list(maker.boxes(row))), frame_wh), frame_wh)
         paths = tuple(p for p in maker.outlines(row, view, frame_wh) if p is not None)
         return Spot(view, b"" if pixels is None else _jpeg(pixels, view), problem, paths)
+
+    def _is_about_a_place(self, row: int) -> bool:
+        f = self._findings
+        return bool(
+            f.annotation[row] >= 0 or np.isfinite(f.xyxy[row]).all() or np.isfinite(f.suggested_xyxy[row]).all()
+        )
+
+    def _all_of(self, row: int, view: View, frame_wh: tuple[int, int]) -> tuple[Path, ...]:
+        """Every label of the frame, and every object that a finding says is missing there."""
+        f, frame = self._findings, int(self._findings.frame[row])
+        shapes = annotations_of(self._run, frame)
+        drawn = [annotation_path("existing", shapes, i, view, frame_wh) for i in range(len(shapes))]
+        missing = (f.frame == frame) & (f.type == FindingType.MISSING_ANNOTATION)
+        drawn += [box_path("proposed", box, view) for box in f.suggested_xyxy[missing]]
+        return tuple(p for p in drawn if p is not None)
 
 
 def _with_context(boxes: FloatArray, frame_wh: tuple[int, int]) -> FloatArray:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from audit.core.annotations import Annotations, ShapeType
@@ -64,6 +65,13 @@ def finding_marks(run: RunFolder) -> Marks:
 def annotations_at(run: RunFolder, rows: IntArray) -> Annotations:
     """The annotations at these rows of the table."""
     annotations: Annotations = from_arrow(rows_of(run.path / "annotations.parquet", rows), Annotations, run.labels)
+    return annotations
+
+
+def annotations_of(run: RunFolder, frame: int) -> Annotations:
+    """The annotations of one frame (a row of the run's frames)."""
+    table = ds.dataset(run.path / "annotations.parquet").to_table(filter=pc.field("frame") == frame)
+    annotations: Annotations = from_arrow(table, Annotations, run.labels)
     return annotations
 
 

@@ -38,7 +38,7 @@ def review_server(
     dataset_name: what ``import_run`` gave for this run. Raises as ``app_server``, UsageError for an unusable name.
     """
     settings = {"run": str(run.path.resolve()), "reviewer": checked_name(reviewer)}
-    told = json.dumps({**settings, "overlap": plan.overlap, "checks": plan.checks})
+    told = json.dumps({**settings, "overlap": plan.overlap, "checks": plan.checks, "blind": plan.blind})
     _save_workspace(dataset_name)
     variables = {SETTINGS: told, PLUGINS_DIR: str(plugins_dir())}
     with _variables(variables), app.app_server(dataset_name, port=port, module=PROCESS) as (url, process):

@@ -11,7 +11,7 @@ from pathlib import Path
 from audit.adapters.fiftyone import app_process
 
 SETTINGS = "CVAT_AUDIT_REVIEW"
-"""Environment variable with JSON: run (a folder), reviewer, overlap, checks."""
+"""Environment variable with JSON: run (a folder), reviewer, overlap, checks, blind."""
 
 
 def main(port: int) -> None:
@@ -24,7 +24,7 @@ def main(port: int) -> None:
     from audit.runs import RunFolder
 
     given = json.loads(os.environ[SETTINGS])
-    plan = Plan(overlap=given["overlap"], checks=given["checks"])
+    plan = Plan(overlap=given["overlap"], checks=given["checks"], blind=given["blind"])
     review = Review(RunFolder.open(Path(given["run"])), given["reviewer"], plan)
     atexit.register(review.close)
     routes = ReviewRoutes(review)

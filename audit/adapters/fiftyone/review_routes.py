@@ -32,6 +32,8 @@ MAX_BODY_BYTES = 1_000_000
 MAX_AHEAD = 16
 """Most questions handed out to one page at a time."""
 
+BY_CHANCE = "Nothing is suggested here: a few questions are drawn by chance, to estimate what no finding shows."
+
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -95,10 +97,15 @@ class ReviewRoutes:
     def _item(self, finding: str, row: int) -> dict[str, Any]:
         """One question, ready to be shown. All texts are to be shown as text."""
         facts, spot, asked = self.rows[row], self.spots.spot(row), self.review.question(finding)
-        shown = {"reason": facts["reason"], "image": facts["image"], "annotator": facts["assignee"]}
+        blind = self.review.is_blind(row)
+        shown = {
+            "reason": BY_CHANCE if blind else facts["reason"],
+            "image": facts["image"],
+            "annotator": facts["assignee"],
+        }
         return {
             "id": finding,
-            "type": facts["type"],
+            "type": "" if blind else facts["type"],
             "title": self.review.title(row),
             "label": int(self.review.findings.label[row]),
             "question": {"text": asked.text, "yes": asked.yes, "no": asked.no, "other": asked.other},

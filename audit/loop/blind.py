@@ -1,0 +1,82 @@
+"""Questions drawn at random, where no finding is: is this label right, does this photo lack one?
+
+Findings only show what a model doubts. What it overlooks can only be estimated by looking at places chosen by chance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from audit.core.annotations import Annotations, ShapeType, Snapshot
+from audit.core.findings import Findings, FindingType, with_ids
+from audit.core.table import BoolArray
+
+MOST = 2000
+"""Questions kept ready of each kind: more than anybody will answer."""
+SHARES = (0.5, 0.25, 0.25)
+"""Of the blind questions, those about findings, labels and frames. Findings hold most of what is to be found."""
+
+
+@dataclass(frozen=True)
+class Blind:
+    """labels, frames: at most ``MOST`` questions each, like findings, with ids, in the order to be asked in.
+
+    Of a label: its type is Low IoU, without a proposal. Of a frame: Missing label, without any box.
+    of_labels, of_frames: how many the questions were drawn from.
+    """
+
+    labels: Findings
+    frames: Findings
+    of_labels: int
+    of_frames: int
+
+    @property
+    def together(self) -> Findings:
+        """Labels, then frames."""
+        return Findings.concat([self.labels, self.frames])
+
+
+NO_QUESTIONS = Blind(Findings(), Findings(), 0, 0)
+
+
+def blind_questions(snapshot: Snapshot, findings: Findings) -> Blind:
+    """All that can be asked blind. findings: all of the run; their labels are left out.
+
+    Ids hash the facts, as those of findings do, so their order is one by chance, the same for all reviewers
+    and in every session. Without any photo there is nothing to ask. A frame that two jobs share is asked in each.
+    """
+    seen = snapshot.frames.path != ""
+    labels = _in_order(_of_labels(snapshot.annotations, findings, seen), snapshot)
+    frames = _in_order(_of_frames(seen), snapshot)
+    return Blind(labels[:MOST], frames[:MOST], len(labels), len(frames))
+
+
+def _of_labels(a: Annotations, findings: Findings, seen: BoolArray) -> Findings:
+    doubted = np.union1d(findings.annotation, findings.related)
+    silent = ~np.isin(np.arange(len(a)), doubted)
+    rows = np.flatnonzero(silent & seen[a.frame] & (a.shape != ShapeType.TAG) & ~a.crowd & _drawn(a))
+    return Findings(
+        type=np.full(len(rows), FindingType.LOW_OVERLAP),
+        frame=a.frame[rows],
+        score=np.zeros(len(rows)),
+        annotation=rows,
+        annotation_id=a.annotation_id[rows],
+        label=a.label[rows],
+        xyxy=a.xyxy[rows],
+    )
+
+
+def _drawn(a: Annotations) -> BoolArray:
+    return np.asarray(np.isfinite(a.xyxy).all(axis=1))
+
+
+def _of_frames(seen: BoolArray) -> Findings:
+    rows = np.flatnonzero(seen)
+    return Findings(type=np.full(len(rows), FindingType.MISSING_ANNOTATION), frame=rows, score=np.zeros(len(rows)))
+
+
+def _in_order(questions: Findings, snapshot: Snapshot) -> Findings:
+    told = with_ids(questions, snapshot)
+    return told[np.argsort(told.id.astype(str), kind="stable")]
