@@ -9,10 +9,11 @@ import numpy as np
 
 from audit.checks.evidence import Evidence
 from audit.checks.invalid import REASONS, faults
+from audit.checks.outline_words import misfits, told
 from audit.checks.overlaps import at
 from audit.core.annotations import Snapshot
 from audit.core.findings import Findings, FindingType
-from audit.core.table import FloatArray, IntArray, Table, column
+from audit.core.table import FloatArray, IntArray, ObjectArray, Table, column
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,11 +22,13 @@ class Witnesses(Table):
 
     own_best: the highest score with which its own name is predicted at its place, 0 for not at all.
     guest_label, guest_count: what else is predicted inside an extra label, and how often.
+    misfit: how the mask of a Low IoU finding differs from the predicted one, None for boxes.
     """
 
     own_best: FloatArray = column(np.float64, 0.0, required=True)
     guest_label: IntArray = column(np.int64, -1)
     guest_count: IntArray = column(np.int64, 0)
+    misfit: ObjectArray = column(object)
 
 
 def witnesses(findings: Findings, evidence: Evidence) -> Witnesses:
@@ -35,7 +38,10 @@ def witnesses(findings: Findings, evidence: Evidence) -> Witnesses:
     row[e.row] = np.arange(len(e))
     of = row[findings.annotation]
     extra = np.where(findings.type == FindingType.EXTRA_ANNOTATION, of, -1)
-    return Witnesses(at(e.own_best, of, 0.0), at(e.guest_label, extra, -1), at(e.guest_count, extra, 0))
+    low = np.where(findings.type == FindingType.LOW_OVERLAP, findings.annotation, -1)
+    return Witnesses(
+        at(e.own_best, of, 0.0), at(e.guest_label, extra, -1), at(e.guest_count, extra, 0), misfits(evidence, low)
+    )
 
 
 def with_reasons(findings: Findings, snapshot: Snapshot, frame_hw: IntArray, seen: Witnesses | None = None) -> Findings:
@@ -49,6 +55,8 @@ def with_reasons(findings: Findings, snapshot: Snapshot, frame_hw: IntArray, see
     reasons = [
         REASONS[fault[i]].capitalize() + "."
         if kind == FindingType.INVALID_SHAPE
+        else told(seen.misfit[i], names[label], score, iou)
+        if seen.misfit[i] is not None
         else _sentence(kind, names[label], names[suggested], iou, score, said[i]) + guests.get(i, "")
         for i, (kind, label, suggested, iou, score) in enumerate(rows)
     ]

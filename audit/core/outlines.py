@@ -19,8 +19,10 @@ RIM_SHARE = 0.02
 """Differences thinner than twice this share of the object's side are its rim, no part of it."""
 SURROUNDING = 0.25
 """A part whose middle lies closer to the object's middle than this share of its half side has no direction."""
-SIDES = ("", "right", "lower right", "bottom", "lower left", "left", "upper left", "top", "upper right")
-"""Where a part lies, by code; 0 for all around or in the middle."""
+SIDES = ("", "right", "lower right", "bottom", "lower left", "left", "upper left", "top", "upper right", "middle")
+"""Where a part lies, by code; 0 for all around."""
+ALL_AROUND = 0.75
+"""A part without a direction that is at least this share of the whole wide and high runs around it."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,8 @@ def _side(part: BoolArray) -> int:
     half = np.array([part.shape[1], part.shape[0]]) / 2
     x, y = (_middle(part) - half) / half
     if max(abs(x), abs(y)) < SURROUNDING:
-        return 0
+        extent = [part.any(axis=axis).sum() / part.shape[1 - axis] for axis in (0, 1)]
+        return 0 if min(extent) >= ALL_AROUND else len(SIDES) - 1
     return round(float(np.arctan2(y, x)) / (np.pi / 4)) % 8 + 1
 
 

@@ -97,7 +97,7 @@ def test_the_band_is_two_percent_of_the_diagonal() -> None:
         ((slice(80, 100), slice(None)), "bottom"),
         ((slice(0, 40), slice(0, 40)), "upper left"),
         ((slice(60, 100), slice(60, 100)), "lower right"),
-        ((slice(30, 70), slice(30, 70)), ""),
+        ((slice(30, 70), slice(30, 70)), "middle"),
     ],
 )
 def test_where_a_part_is_missing(cut: tuple[slice, slice], side: str) -> None:
@@ -111,6 +111,13 @@ def test_where_a_part_is_missing(cut: tuple[slice, slice], side: str) -> None:
     assert gone.extra == 0
     back = difference(encode(whole), encode(label), (200, 200))
     assert (SIDES[back.extra_at], back.extra) == (side, gone.missing)
+
+
+def test_a_broad_rim_lies_all_around() -> None:
+    whole, label = np.zeros((200, 200), bool), np.zeros((200, 200), bool)
+    whole[50:150, 50:150], label[70:130, 70:130] = True, True
+    gone = difference(encode(label), encode(whole), (200, 200))
+    assert (SIDES[gone.missing_at], gone.missing) == ("", pytest.approx(0.64))
 
 
 def test_a_rim_is_no_part() -> None:
