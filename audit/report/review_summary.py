@@ -11,6 +11,7 @@ from audit import decisions
 from audit.core.decisions import Decision, Verdict, agreed, standing
 from audit.core.findings import FindingType
 from audit.loop.agreement import Agreement, Checked, Tally, agreement, checked, seconds, tallies
+from audit.remaining import Remaining, remaining
 from audit.report.statistics import Rates
 from audit.report.tables import run_statistics
 from audit.review import CHECKS, SOLUTION
@@ -32,7 +33,8 @@ class ReviewSummary:
     """findings: all of the run; decided: those with a standing decision. elsewhere: other ids that decisions name.
 
     by_type: in the order of types. errors_by_label, errors_by_annotator: accepted findings among the objects;
-    a lower bound while findings are undecided.
+    a lower bound while findings are undecided. remaining: what is left, and when to stop.
+    frames: file names, by row.
     """
 
     findings: int
@@ -44,6 +46,8 @@ class ReviewSummary:
     checks: dict[str, Checked]
     errors_by_label: Rates
     errors_by_annotator: Rates
+    remaining: Remaining
+    frames: Sequence[str]
 
 
 def summary(run: RunFolder) -> ReviewSummary:
@@ -67,6 +71,8 @@ def summary(run: RunFolder) -> ReviewSummary:
         checks=checked(answers, expected),
         errors_by_label=counted.by_label,
         errors_by_annotator=counted.by_annotator,
+        remaining=remaining(run, findings, ours),
+        frames=run.frames().name.tolist(),
     )
 
 

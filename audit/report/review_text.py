@@ -10,6 +10,14 @@ from typing import IO, Any
 import numpy as np
 
 from audit.loop.agreement import Agreement, Checked, Tally
+from audit.report.remaining_text import (
+    BLIND_HINT,
+    advice_line,
+    mistake_lines,
+    remaining_json,
+    remaining_rows,
+    trusted_line,
+)
 from audit.report.review_summary import Pace, ReviewSummary
 from audit.report.statistics import Rates, wilson
 from audit.report.text import printable
@@ -37,6 +45,7 @@ def write_review_json(told: ReviewSummary, stream: IO[str]) -> None:
         },
         "reviewers": {name: _reviewer_json(pace, told.checks.get(name)) for name, pace in _everybody(told).items()},
         "errors": {name: [_rate_json(row) for row in _rows(rates)] for name, rates in errors.items()},
+        **remaining_json(told.remaining, told.frames),
     }
     json.dump(document, stream, indent=2, allow_nan=False)
     stream.write("\n")
@@ -51,6 +60,8 @@ def write_review_text(told: ReviewSummary, stream: IO[str]) -> None:
         lines += ["", "How often each type was right (precision, 95 % interval)", *_types(told)]
         lines += ["", *_agreement(told.agreement)]
         lines += ["", "Reviewers", *_reviewers(told.pace)]
+    if told.findings:
+        lines += ["", *_remaining(told)]
     if told.checks:
         lines += ["", "Planted questions (wrong suggestions accepted, true ones rejected)", *_checks(told.checks)]
     for title, rates in (("label", told.errors_by_label), ("annotator", told.errors_by_annotator)):
@@ -64,6 +75,23 @@ def write_review_text(told: ReviewSummary, stream: IO[str]) -> None:
                 *_errors(found),
             ]
     stream.write("\n".join(lines) + "\n")
+
+
+def _remaining(told: ReviewSummary) -> list[str]:
+    """What is left and when to stop."""
+    left = told.remaining
+    lines = ["Mistakes still left (95 % interval)", *_table(remaining_rows(left))]
+    lines += [] if left.total else [f"  {BLIND_HINT}"]
+    lines += ["", advice_line(left.advice)]
+    if left.trusted:
+        lines.append(trusted_line(left.trusted))
+    if left.mistakes:
+        lines += [
+            "",
+            "Wrong labels found by chance, which no push will mend",
+            *_table(mistake_lines(left, told.frames)),
+        ]
+    return lines
 
 
 def _types(told: ReviewSummary) -> list[str]:

@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from audit import decisions
+from audit.chances import p_error
 from audit.core.annotations import Annotations, Frames, Snapshot
 from audit.core.findings import Findings, FindingType
-from audit.core.table import FloatArray, ObjectArray, objects
+from audit.core.table import FloatArray, IntArray, ObjectArray, objects
 from audit.errors import UsageError
 from audit.runs import RunFolder
+from audit.trust.precision import longest_list
 
 FIELDS = (
     "id",
@@ -30,6 +33,7 @@ FIELDS = (
     "link",
     "job",
     "assignee",
+    "p_error",
 )
 """Keys of a row, in this order. Keys may be added at the end; none is renamed or removed."""
 
@@ -43,19 +47,23 @@ def finding_rows(
     types: Sequence[FindingType] = (),
     labels: Sequence[str] = (),
     min_score: float = 0.0,
+    precision: float | None = None,
     limit: int | None = None,
 ) -> list[dict[str, Any]]:
     """The findings of a run as JSON-ready objects with the keys ``FIELDS``, worst first.
 
     types, labels: keep only these, all if empty; a label matches the existing or the suggested one.
-    min_score: in [0, 1], keep this and above. limit: keep the first so many.
+    min_score: in [0, 1], keep this and above. limit: keep the first so many. precision: in [0, 1], keep
+    the longest list of which this share is expected to be real, likeliest by ``p_error`` first.
 
     ``type`` is a code such as "missing_annotation", ``image`` the file's name, ``frame`` the number
     in its task. Boxes are [x1, y1, x2, y2] in pixels. What there is none of is None; so is a
-    number that is not finite (a box with one such coordinate is None as a whole).
+    number that is not finite (a box with one such coordinate is None as a whole). ``p_error`` is the score as
+    far as verdicts have not corrected it.
     Raises UsageError for a label the run does not have.
     """
-    return list(iter_finding_rows(run, types=types, labels=labels, min_score=min_score, limit=limit))
+    rows = iter_finding_rows(run, types=types, labels=labels, min_score=min_score, precision=precision, limit=limit)
+    return list(rows)
 
 
 def iter_finding_rows(
@@ -64,16 +72,28 @@ def iter_finding_rows(
     types: Sequence[FindingType] = (),
     labels: Sequence[str] = (),
     min_score: float = 0.0,
+    precision: float | None = None,
     limit: int | None = None,
 ) -> Iterator[dict[str, Any]]:
     """``finding_rows``, but one at a time, so that a long list is never in memory whole."""
-    findings = select(run.findings(), run.labels, types=types, labels=labels, min_score=min_score)[:limit]
-    return rows_of(run, findings)
+    findings = run.findings()
+    chance = p_error(findings, decisions.read(run.path))
+    rows = _rows_asked(findings, run.labels, types=types, labels=labels, min_score=min_score)
+    if precision is not None:
+        rows = rows[longest_list(chance[rows], precision)]
+    rows = rows[:limit]
+    return rows_of(run, findings[rows], chance=chance[rows])
 
 
-def rows_of(run: RunFolder, findings: Findings, frames: Frames | None = None) -> Iterator[dict[str, Any]]:
-    """These findings of the run as objects, in this order. frames: the run's, if they are read already."""
-    return _chunked(findings, _frame_view(run, frames), assignees(run))
+def rows_of(
+    run: RunFolder, findings: Findings, frames: Frames | None = None, *, chance: FloatArray | None = None
+) -> Iterator[dict[str, Any]]:
+    """These findings of the run as objects, in this order. frames: the run's, if they are read already.
+
+    chance: (n,) their ``p_error``; the scores if left out.
+    """
+    chance = findings.score if chance is None else chance
+    return _chunked(findings, chance, _frame_view(run, frames), assignees(run))
 
 
 def select(
@@ -85,6 +105,12 @@ def select(
     min_score: float = 0.0,
 ) -> Findings:
     """The findings asked for, highest score first, equal ones in the order given. names: the run's labels."""
+    return findings[_rows_asked(findings, names, types=types, labels=labels, min_score=min_score)]
+
+
+def _rows_asked(
+    findings: Findings, names: Sequence[str], *, types: Sequence[FindingType], labels: Sequence[str], min_score: float
+) -> IntArray:
     keep = np.ones(len(findings), bool)
     if types:
         keep &= np.isin(findings.type, [int(t) for t in types])
@@ -93,8 +119,8 @@ def select(
         keep &= np.isin(findings.label, codes) | np.isin(findings.suggested_label, codes)
     if min_score > 0:
         keep &= findings.score >= min_score
-    chosen = findings[keep]
-    return chosen[np.argsort(-chosen.score, kind="stable")]
+    rows = np.flatnonzero(keep)
+    return np.asarray(rows[np.argsort(-findings.score[rows], kind="stable")])
 
 
 def assignees(run: RunFolder) -> dict[int, str]:
@@ -120,9 +146,12 @@ def _frame_view(run: RunFolder, frames: Frames | None) -> Snapshot:
     return Snapshot(run.manifest["source"], run.labels, frames, Annotations(), link=run.manifest.get("link", ""))
 
 
-def _chunked(findings: Findings, view: Snapshot, people: dict[int, str]) -> Iterator[dict[str, Any]]:
+def _chunked(
+    findings: Findings, chance: FloatArray, view: Snapshot, people: dict[int, str]
+) -> Iterator[dict[str, Any]]:
     for start in range(0, len(findings), CHUNK):
-        columns = _columns(findings[start : start + CHUNK], view, people)
+        part = slice(start, start + CHUNK)
+        columns = {**_columns(findings[part], view, people), "p_error": _numbers(chance[part])}
         for values in zip(*(columns[name] for name in FIELDS), strict=True):
             yield dict(zip(FIELDS, values, strict=True))
 

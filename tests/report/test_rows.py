@@ -9,7 +9,9 @@ import jsonschema
 import numpy as np
 import pytest
 
+from audit import decisions
 from audit.core.annotations import Frames
+from audit.core.decisions import Decision, Verdict
 from audit.core.findings import Findings, FindingType
 from audit.errors import UsageError
 from audit.report.rows import FIELDS, finding_rows
@@ -54,6 +56,7 @@ def test_a_missing_label_has_no_shape_of_its_own(real_run: RunFolder) -> None:
         "link": "https://cvat.example/tasks/42/jobs/7?frame=0",
         "job": 7,
         "assignee": "anna",
+        "p_error": 0.999,
     }
 
 
@@ -91,6 +94,30 @@ def test_rows_come_worst_first_even_if_the_table_is_not(run_of: Callable[..., Ru
 )
 def test_filters(real_run: RunFolder, options: dict[str, object], count: int) -> None:
     assert len(finding_rows(real_run, **options)) == count  # type: ignore[arg-type]  # one table for all options
+
+
+def test_verdicts_make_chances_certain_and_correct_the_others(real_run: RunFolder) -> None:
+    before = finding_rows(real_run)
+    assert all(r["p_error"] == r["score"] for r in before)
+    said = [(before[0], Verdict.REJECT), (before[1], Verdict.ACCEPT), (before[2], Verdict.UNSURE)]
+    decisions.append(real_run.path, [Decision(r["id"], v, "ann", "2026-11-21T10:00:00+00:00") for r, v in said])
+    after = finding_rows(real_run)
+    assert [r["id"] for r in after] == [r["id"] for r in before]
+    assert [r["score"] for r in after] == [r["score"] for r in before]
+    assert [r["p_error"] for r in after[:2]] == [0.0, 1.0]
+    assert all(0 < r["p_error"] < 1 and r["p_error"] != r["score"] for r in after[2:])
+
+
+def test_a_precision_gives_the_longest_list_that_has_it(run_of: Callable[..., RunFolder]) -> None:
+    run = run_of(frames=Frames(name=["a.jpg"], number=[3]))
+    table = Findings(
+        type=[0] * 4, frame=[0] * 4, score=[0.9, 0.95, 0.6, 0.1], suggested_label=[0, 1, 2, 3], id=list("abcd")
+    )
+    write_table(run.path / "findings.parquet", table, run.labels)
+    told = {p: [r["id"] for r in finding_rows(run, precision=p)] for p in (1.0, 0.95, 0.9, 0.81, 0.8, 0.0)}
+    assert told == {1.0: [], 0.95: ["b"], 0.9: ["b", "a"], 0.81: ["b", "a", "c"], 0.8: ["b", "a", "c"], 0.0: [*"bacd"]}
+    assert [r["id"] for r in finding_rows(run, precision=0.8, limit=1)] == ["b"]
+    assert finding_rows(run, precision=0.5, labels=["cat"]) == []
 
 
 def test_an_unknown_label_is_named_with_those_there_are(real_run: RunFolder) -> None:

@@ -28,6 +28,7 @@ ROW: dict[str, Any] = {
     "link": "https://cvat.example/tasks/1",
     "job": None,
     "assignee": None,
+    "p_error": 0.885,
 }
 
 
@@ -65,7 +66,7 @@ def test_csv_columns_are_stable() -> None:
         *("id", "type", "image", "frame", "annotation_id", "label", "suggested_label"),
         *("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2"),
         *("suggested_bbox_x1", "suggested_bbox_y1", "suggested_bbox_x2", "suggested_bbox_y2"),
-        *("iou", "prediction_score", "score", "reason", "link", "job", "assignee"),
+        *("iou", "prediction_score", "score", "reason", "link", "job", "assignee", "p_error"),
     ]
 
 
