@@ -19,6 +19,7 @@ from audit.cli.push import pull_issues, push, undo
 from audit.cli.report import report
 from audit.cli.review import review, review_report
 from audit.cli.run import run
+from audit.cli.train import train
 from audit.errors import AuditError
 
 INTERRUPTED = 130
@@ -39,6 +40,7 @@ def cli() -> None:
 
 for command in (
     run,
+    train,
     findings,
     report,
     app,
