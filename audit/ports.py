@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from audit.core.annotations import Predictions, Snapshot
+from audit.core.annotations import Annotations, Predictions, Snapshot
 
 
 class Advance(Protocol):
@@ -44,11 +44,21 @@ class FrameProblem:
     reason: str
 
 
+class TakeAnnotations(Protocol):
+    """Takes some annotations. labels: the names that their codes stand for, as far as they are known."""
+
+    def __call__(self, annotations: Annotations, labels: Collection[str]) -> None: ...
+
+
 class AnnotationStore(Protocol):
     """Where annotations come from: a CVAT server or an export on disk."""
 
-    def snapshot(self, progress: Progress) -> Snapshot:
-        """Read labels, frames and annotations once. Raises UsageError or ServiceError."""
+    def snapshot(self, progress: Progress, take: TakeAnnotations | None = None) -> Snapshot:
+        """Read labels, frames and annotations once. Raises UsageError or ServiceError.
+
+        take: gets the annotations piece by piece, so that they are never in memory all at once; the
+        snapshot then has none.
+        """
 
     def has_images(self) -> bool:
         """False if there are no image files at all (an export of annotations only)."""

@@ -17,6 +17,7 @@ from audit.core.annotations import Frames, Predictions, Problem, Snapshot
 from audit.core.labels import LabelMatch
 from audit.core.likeness import Hashes
 from audit.core.table import BoolArray, FloatArray
+from audit.memory import give_back
 from audit.ports import Advance, AnnotationStore, FrameProblem, PredictItem, Predictor, Progress
 from audit.runs import table_writer
 
@@ -105,6 +106,7 @@ def predict(  # noqa: PLR0913 - the collaborators of one step; a bundle of them 
             if sum(map(len, block)) >= ROW_GROUP:
                 write(Predictions.concat(block))
                 block = []
+                give_back()
         write(Predictions.concat(block))
     return frames.snapshot(), frames.audited
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,13 +25,14 @@ from audit.core.annotations import Annotations, Frames, Job, Predictions, Proble
 from audit.core.findings import Findings, FindingType
 from audit.core.table import FloatArray, IntArray, Table, objects
 from audit.errors import ServiceError, UsageError
+from audit.memory import give_back
 
 # Arrow's default pool keeps what it has freed; with many short-lived tables that adds up to hundreds of megabytes
 pa.set_memory_pool(pa.system_memory_pool())
 
 FORMAT_VERSION = 1
 BATCH_ROWS = 8192
-"""Rows decoded at a time where only a few are wanted."""
+"""Rows of a table written or read at a time."""
 BOX = ("x1", "y1", "x2", "y2")
 POINTS = pa.list_(pa.list_(pa.float64()))  # rings, each flat: x, y, x, y ...
 
@@ -170,7 +171,7 @@ def read_predictions(path: Path, labels: tuple[str, ...], start: int, stop: int 
 
 
 def rows_of(path: Path, rows: IntArray, columns: Sequence[str] | None = None) -> pa.Table:
-    """These rows of a large table, in the order asked, of which only some thousand others are ever in memory.
+    """These rows of a large table, in the order asked, of which only one row group is ever in memory.
 
     columns: those wanted, None for all.
     """
@@ -183,19 +184,13 @@ def rows_of(path: Path, rows: IntArray, columns: Sequence[str] | None = None) ->
             stop = start + file.metadata.row_group(group).num_rows
             wanted = sought[slice(*np.searchsorted(sought, [start, stop]))] - start
             if len(wanted):
-                parts += _among(file.iter_batches(BATCH_ROWS, row_groups=[group], columns=columns), wanted)
+                whole = file.read_row_group(group, columns=columns, use_threads=False)
+                parts.append(whole.take(pa.array(wanted)))
+                del whole
+                give_back()
             start = stop
-        table = pa.Table.from_batches(parts, schema).unify_dictionaries()
+        table = pa.concat_tables([schema.empty_table(), *parts]).unify_dictionaries()
     return table.take(pa.array(back, pa.int64()))
-
-
-def _among(batches: Iterable[Any], rows: IntArray) -> Iterator[Any]:
-    start = 0
-    for batch in batches:
-        first, last = np.searchsorted(rows, [start, start + len(batch)])
-        if last > first:
-            yield batch.take(pa.array(rows[first:last] - start))
-        start += len(batch)
 
 
 def write_manifest(path: Path, manifest: dict[str, Any]) -> None:

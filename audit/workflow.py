@@ -20,6 +20,7 @@ from audit.core.findings import MODEL_FREE, Findings, FindingType
 from audit.core.labels import LabelMatch, listing, match_labels
 from audit.core.table import BoolArray
 from audit.errors import UsageError
+from audit.memory import give_back
 from audit.ports import AnnotationStore, Predictor, Progress
 from audit.predicting import Auditor, Cache, Likeness, Timings, predict
 from audit.runs import (
@@ -123,6 +124,7 @@ def _audit(  # noqa: PLR0913 - what ``audit`` is given, and the sorter
     manifest = _manifest(snapshot, auditors, settings, timings)
     manifest["counts"] = {"frames": len(snapshot.frames), "frames_audited": int(audited.sum()), **asdict(outcome)}
     write_manifest(out, manifest)
+    give_back()
     return RunFolder.open(out)
 
 

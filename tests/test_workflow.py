@@ -16,7 +16,7 @@ from PIL import Image
 from audit.core.annotations import Annotations, Frames, Job, Predictions, ShapeType, Snapshot
 from audit.core.findings import FindingType
 from audit.errors import ServiceError, UsageError
-from audit.ports import Advance, FrameImage, FrameProblem, PredictItem
+from audit.ports import Advance, FrameImage, FrameProblem, PredictItem, TakeAnnotations
 from audit.runs import RunFolder
 from audit.workflow import Settings, add_timing, audit
 
@@ -63,12 +63,15 @@ class Store:
     def __init__(self, annotations: Annotations, frames: int = 6, *, images: bool = True, broken: int = -1) -> None:
         self.frames, self.annotations, self._images, self.broken = frames, annotations, images, broken
 
-    def snapshot(self, progress: Notes) -> Snapshot:
+    def snapshot(self, progress: Notes, take: TakeAnnotations | None = None) -> Snapshot:
         n = self.frames
+        annotations = self.annotations
+        if take is not None:
+            take(annotations[:1], LABELS)
+            take(annotations[1:], LABELS)
+            annotations = Annotations()
         frames = Frames(name=[f"{i}.png" for i in range(n)], number=np.arange(n), job=np.full(n, 7), task=np.full(n, 1))
-        return Snapshot(
-            "test://1", LABELS, frames, self.annotations, jobs=(Job(7, 1, "ann"),), link="http://x/{number}"
-        )
+        return Snapshot("test://1", LABELS, frames, annotations, jobs=(Job(7, 1, "ann"),), link="http://x/{number}")
 
     def has_images(self) -> bool:
         return self._images
@@ -233,8 +236,8 @@ def test_two_models_share_one_reading_of_the_images(tmp_path: Path) -> None:
 
 def test_another_sources_run_is_not_overwritten(tmp_path: Path) -> None:
     class Other(Store):
-        def snapshot(self, progress: Notes) -> Snapshot:
-            return replace(super().snapshot(progress), source="test://2")
+        def snapshot(self, progress: Notes, take: TakeAnnotations | None = None) -> Snapshot:
+            return replace(super().snapshot(progress, take), source="test://2")
 
     run(tmp_path, Store(boxes([0])), Model())
     with pytest.raises(UsageError, match="holds an audit of test://1"):

@@ -21,7 +21,7 @@ from audit.adapters.folders import cache_dir
 from audit.adapters.pictures import ImageCache
 from audit.core.annotations import Annotations, Frames, Problem, Snapshot
 from audit.errors import ServiceError, UsageError
-from audit.ports import FrameImage, FrameProblem, Progress
+from audit.ports import FrameImage, FrameProblem, Progress, TakeAnnotations
 
 
 def open_store(  # noqa: PLR0913 - one keyword for each option of the command line
@@ -58,13 +58,13 @@ class CvatStore:
         self._images = ImageSource(connection, cache, self._index, self._workers)
         self._parts: list[JobPart] = []
 
-    def snapshot(self, progress: Progress) -> Snapshot:
+    def snapshot(self, progress: Progress, take: TakeAnnotations | None = None) -> Snapshot:
         """One row of frames per job and frame, so that overlapping jobs are each audited on their own."""
         read_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
         scope = self._scope()
         self._parts = [part for part in scope.parts if part.numbers]
         plan = _plan(self._parts)
-        annotations, problems = self._annotations(plan, progress)
+        annotations, problems = self._annotations(plan, progress, take)
         return Snapshot(
             source=str(self._address),
             labels=plan.labels,
@@ -99,14 +99,19 @@ class CvatStore:
             self._parts = self._scope().parts
         return {part.job.id: part.media for part in self._parts}
 
-    def _annotations(self, plan: _Plan, progress: Progress) -> tuple[Annotations, list[Problem]]:
+    def _annotations(
+        self, plan: _Plan, progress: Progress, take: TakeAnnotations | None
+    ) -> tuple[Annotations, list[Problem]]:
         codes = {name: code for code, name in enumerate(plan.labels)}
         tables, problems = [], list[Problem]()
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="cvat-annotations")
         try:
             with progress.task("Reading annotations", len(self._parts)) as advance:
                 for table, bad in pool.map(lambda pair: self._of_job(pair[0], pair[1], codes), plan.jobs):
-                    tables.append(table)
+                    if take is None:
+                        tables.append(table)
+                    else:
+                        take(table, plan.labels)
                     problems.extend(bad)
                     advance()
         finally:

@@ -30,6 +30,7 @@ def read(files: Files, names: tuple[str, ...], reading: Reading, advance: Advanc
     Shapes' ids are the file's if all differ and none is 0, else positions.
     """
     ids: list[int] = []
+    reading.shapes.keep_all()
     for name in names:
         subset = name.rsplit("/", 1)[-1].removesuffix(".json")
         _Reader(f"{files.where}/{name}", reading, subset, ids).run(files, name, advance)

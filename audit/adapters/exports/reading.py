@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -18,7 +18,10 @@ from audit.adapters.pictures import MAX_PIXELS
 from audit.core.annotations import NO_ID, Annotations, Frames, Job, Problem, Snapshot
 from audit.core.table import objects
 from audit.errors import UsageError
+from audit.ports import TakeAnnotations
 
+PIECE = 1 << 14
+"""Shapes in memory before they are given away."""
 MAX_PROBLEMS = 500
 """So many are listed one by one; a file with more gets a count of the rest."""
 
@@ -109,9 +112,17 @@ class FrameRows:
 
 
 class ShapeRows:
-    """Grows into ``Annotations``."""
+    """Grows into ``Annotations``. give: takes them whenever there are ``PIECE`` of them; None keeps them all.
 
-    def __init__(self) -> None:
+    single_ids: those of all shapes that are not part of a track.
+    """
+
+    def __init__(self, give: Callable[[Annotations], None] | None = None) -> None:
+        self._give = give
+        self.single_ids = array("q")
+        self._begin()
+
+    def _begin(self) -> None:
         self._boxes = array("d")
         self._rotation = array("d")
         self._columns = {name: array("q") for name in ("frame", "label", "annotation_id", "shape")}
@@ -141,10 +152,20 @@ class ShapeRows:
             flags.append(on)
         for values, item in zip(self._objects.values(), (shape.points, shape.mask, sys.intern(source)), strict=True):
             values.append(item)
+        if not track:
+            self.single_ids.append(annotation_id)
+        if self._give is not None and len(self) >= PIECE:
+            self._give(self.table())
+            self._begin()
 
-    def set_ids(self, ids: Iterable[int]) -> None:
-        """Exchange the ids of all rows."""
+    def keep_all(self) -> None:
+        """Give nothing away before the end, for a format that tells the ids only there."""
+        self._give = None
+
+    def set_ids(self, ids: Sequence[int]) -> None:
+        """Exchange the ids of all rows, which must all be here yet."""
         self._columns["annotation_id"] = array("q", ids)
+        self.single_ids = array("q", (i for i, track in zip(ids, self._flags["track"], strict=True) if not track))
 
     def table(self) -> Annotations:
         columns: dict[str, Any] = {name: _ints(values) for name, values in self._columns.items()}
@@ -162,14 +183,14 @@ class Reading:
     """One export while it is read.
 
     positions, shape_positions: frames and shapes met so far, kept or not, for formats without numbers.
-    skipped: what was left out or is worth saying, with how often it came.
+    skipped: what was left out or is worth saying, with how often it came. take: see ``AnnotationStore.snapshot``.
     """
 
     wanted: range | None
+    take: TakeAnnotations | None = None
     labels: Labels = field(default_factory=Labels)
     label_ids: dict[int, int] = field(default_factory=dict)
     problems: Problems = field(default_factory=Problems)
-    shapes: ShapeRows = field(default_factory=ShapeRows)
     jobs: list[Job] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
@@ -177,9 +198,15 @@ class Reading:
     positions: int = 0
     shape_positions: int = 0
     frames: FrameRows = field(init=False)
+    shapes: ShapeRows = field(init=False)
 
     def __post_init__(self) -> None:
         self.frames = FrameRows(self.wanted)
+        self.shapes = ShapeRows(None if self.take is None else self._hand_over)
+
+    def _hand_over(self, annotations: Annotations) -> None:
+        if self.take is not None:
+            self.take(annotations, self.labels.codes)
 
     def size(self, width: object, height: object, where: str) -> tuple[int, int]:
         """(h, w) as stated, or zeros with a problem when no image can have that size."""
@@ -193,6 +220,9 @@ class Reading:
     def snapshot(self, source: str) -> Snapshot:
         """All that was collected, as one value."""
         annotations = self.shapes.table()
+        if self.take is not None:
+            self.take(annotations, self.labels.codes)
+            annotations = Annotations()
         counted = [f"{count} {what}" for what, count in sorted(self.skipped.items()) if count]
         return Snapshot(
             source=source,

@@ -17,7 +17,7 @@ from audit.adapters.exports.recognise import Found
 from audit.adapters.pictures import ImageCache
 from audit.core.annotations import Snapshot
 from audit.errors import UsageError
-from audit.ports import Advance, FrameImage, FrameProblem, Progress
+from audit.ports import Advance, FrameImage, FrameProblem, Progress, TakeAnnotations
 
 
 class ExportStore:
@@ -42,9 +42,9 @@ class ExportStore:
         self._subsets: list[str] = []
         self._frames = frames
 
-    def snapshot(self, progress: Progress) -> Snapshot:
+    def snapshot(self, progress: Progress, take: TakeAnnotations | None = None) -> Snapshot:
         """Labels, frames and annotations. Raises UsageError for a file that cannot be used as a whole."""
-        reading = Reading(self._frames)
+        reading = Reading(self._frames, take)
         with progress.task("Reading annotations", None) as advance:
             self._read(reading, advance)
         if self._frames is not None and not len(reading.frames):
@@ -52,7 +52,7 @@ class ExportStore:
             raise UsageError(f"{self._source}: has no frame in the range asked for, {wanted}")
         self._subsets = reading.frames.subsets
         snapshot = reading.snapshot(self._source)
-        return replace(snapshot, notes=(*snapshot.notes, *_repeated_ids(snapshot)))
+        return replace(snapshot, notes=(*snapshot.notes, *_repeated_ids(reading.shapes.single_ids)))
 
     def has_images(self) -> bool:
         """False for an export of annotations only."""
@@ -102,10 +102,9 @@ class ExportStore:
         return FrameImage(frame, sha256, Path(path), data)
 
 
-def _repeated_ids(snapshot: Snapshot) -> tuple[str, ...]:
+def _repeated_ids(single_ids: Sequence[int]) -> tuple[str, ...]:
     """A line if single shapes share an id, so that a finding's id would not tell which is meant."""
-    single = snapshot.annotations.annotation_id[~snapshot.annotations.track]
-    values, counts = np.unique(single, return_counts=True)
+    values, counts = np.unique(np.asarray(single_ids, np.int64), return_counts=True)
     repeated = values[counts > 1]
     if not len(repeated):
         return ()

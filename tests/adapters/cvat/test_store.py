@@ -14,6 +14,7 @@ import pytest
 
 from audit.adapters.cvat.credentials import Credentials
 from audit.adapters.cvat.store import CvatStore
+from audit.core.annotations import Annotations
 from audit.errors import UsageError
 from audit.ports import FrameImage, FrameProblem
 from tests.adapters.cvat.conftest import LABELS, photos
@@ -307,3 +308,16 @@ def test_nothing_is_said_on_stdout_or_stderr(cvat: FakeCvat, opened: Opened, cap
     store = opened(f"/tasks/{task}")
     list(store.images(store.snapshot(Told()), range(2)))
     assert capfd.readouterr() == ("", "")
+
+
+def test_annotations_can_be_taken_job_by_job(cvat: FakeCvat, opened: Opened) -> None:
+    task = cvat.add_task("t", photos(6), LABELS, segment_size=2)
+    label = cvat.labels(task)["car"]
+    for place, job in enumerate(cvat.jobs(task)):
+        cvat.set_annotations(job["id"], {"shapes": [box(label, 2 * place, [1, 2, 3, 4])]})
+    whole = opened(f"/tasks/{task}").snapshot(Told())
+    pieces: list[Annotations] = []
+    streamed = opened(f"/tasks/{task}").snapshot(Told(), lambda table, _: pieces.append(table))
+    assert len(pieces) == 3
+    assert Annotations.concat(pieces).annotation_id.tolist() == whole.annotations.annotation_id.tolist() != []
+    assert len(streamed.annotations) == 0
