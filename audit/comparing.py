@@ -18,6 +18,7 @@ from audit.checks.evidence import combine, gather
 from audit.core.annotations import NO_ID, Annotations, Predictions, ShapeType, Snapshot, comparable
 from audit.core.findings import Findings, FindingType, ranking, with_ids
 from audit.core.table import BoolArray, FloatArray, IntArray
+from audit.memory import give_back
 from audit.ports import Progress
 from audit.runs import table_writer, to_arrow
 from audit.spool import Spool
@@ -107,6 +108,7 @@ def compare(
                 n_annotations += len(block.annotations)
                 n_predictions += block.read
                 advance(block.frames)
+                give_back()
         told = _told(alone, lacking, comparison, floor)
         unsorted.add(number + 1, to_arrow(told, snapshot.labels))
         scores.append(told.score)
