@@ -12,9 +12,11 @@ import numpy as np
 import pyarrow as pa
 
 from audit.blocks import BLOCK_FRAMES, FrameTable
+from audit.calibration import write_calibration
 from audit.checks import Knowledge, find, study, with_reasons, witnesses
 from audit.checks.alone import after_models
 from audit.checks.evidence import combine, gather
+from audit.checks.held_out import held_out
 from audit.core.annotations import NO_ID, Annotations, Predictions, ShapeType, Snapshot, comparable
 from audit.core.findings import Findings, FindingType, ranking, with_ids
 from audit.core.table import BoolArray, FloatArray, IntArray
@@ -23,6 +25,7 @@ from audit.ports import Progress
 from audit.runs import table_writer, to_arrow
 from audit.spool import Spool
 from audit.trust.fusion import fuse
+from audit.trust.prior import PRIOR
 
 STUDY_FRAMES = 1024
 """Frames that habits and weights are learnt from, evenly chosen: more tell nothing new."""
@@ -136,7 +139,9 @@ def _study(comparison: Comparison, frame_hw: IntArray) -> Knowledge:
         parts.append(
             gather(labels, predictions, judged=judged, frame_hw=frame_hw[::step], first_annotation=block.first)
         )
-    return study(combine(parts), len(comparison.snapshot.labels))
+    evidence, n_labels = combine(parts), len(comparison.snapshot.labels)
+    write_calibration(comparison.predictions.parent, held_out(evidence.sample, frame_hw[::step], n_labels, PRIOR))
+    return study(evidence, n_labels)
 
 
 def _found(

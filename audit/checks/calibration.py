@@ -73,10 +73,11 @@ def learnt(evidence: Evidence, n_labels: int, habits: Habits, prior: Weights) ->
     copies = min(MOST_REPEATS, max(1, COST_FRAMES // max(frames, 1)))
     usual = habits if sample.step > 1 else None
     parts = list(examples(sample, evidence.frame_hw, n_labels, usual, copies))
-    return {kind: _learnt([p[kind] for p in parts], before) for kind, before in prior.items()} if parts else prior
+    return {kind: weights_from([p[kind] for p in parts], before) for kind, before in prior.items()} if parts else prior
 
 
-def _learnt(parts: Sequence[tuple[FloatArray, FloatArray]], prior: FloatArray) -> FloatArray:
+def weights_from(parts: Sequence[tuple[FloatArray, FloatArray]], prior: FloatArray) -> FloatArray:
+    """The weights of one type's traits from traits and truth in some copies of the labels, starting from the prior."""
     traits, truth = (np.concatenate([p[i] for p in parts]) for i in range(2))
     sound = (1 - probability(traits, prior)) ** 2
     # repetitions plant anew, but in the same labels: together they count as one

@@ -1,0 +1,60 @@
+"""``calibration.json`` in a run: how far its scores held on planted mistakes that they were not learnt from."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audit.checks.held_out import HeldOut
+from audit.core.findings import FindingType
+from audit.runs import atomic
+from audit.trust.reliability import Reliability, calibration_error, reliability
+
+FILE = "calibration.json"
+FEWEST = 30
+"""Findings from which on a diagram says something."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """bins: of all types together. error: expected calibration error. by_type: error and number of findings."""
+
+    bins: Reliability
+    error: float
+    by_type: dict[FindingType, tuple[float, int]]
+
+
+def write_calibration(run: Path, judged: HeldOut) -> None:
+    """Write the file, or remove an earlier audit's if there is too little to tell."""
+    if len(judged) < FEWEST:
+        (run / FILE).unlink(missing_ok=True)
+        return
+    bins = reliability(judged.chance, judged.real)
+    kinds = {k: judged[judged.type == k] for k in FindingType if (judged.type == k).any()}
+    errors = {k: calibration_error(reliability(part.chance, part.real)) for k, part in kinds.items()}
+    document = {
+        "about": "mistakes planted into half of the frames, judged by weights learnt on the other half",
+        "findings": len(judged),
+        "error": calibration_error(bins),
+        "bins": {name: values.tolist() for name, values in bins.columns().items()},
+        "types": {k.code: {"error": errors[k], "findings": len(part)} for k, part in kinds.items()},
+    }
+    with atomic(run / FILE, "w") as stream:
+        json.dump(document, stream, indent=2)
+        stream.write("\n")
+
+
+def read_calibration(run: Path) -> Calibration | None:
+    """What the file says; None if there is none, or none that can be read."""
+    try:
+        told: dict[str, Any] = json.loads((run / FILE).read_text(encoding="utf-8"))
+        bins = Reliability(**{name: np.array(told["bins"][name]) for name in Reliability().columns()})
+        codes = {k.code: k for k in FindingType}
+        by_type = {codes[c]: (float(t["error"]), int(t["findings"])) for c, t in told["types"].items() if c in codes}
+        return Calibration(bins, float(told["error"]), by_type)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None

@@ -1,0 +1,69 @@
+"""Chances held against planted mistakes that they were not learnt from, and the file that tells of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from audit.calibration import FILE, read_calibration, write_calibration
+from audit.checks.held_out import HeldOut, held_out
+from audit.checks.tables import Sample
+from audit.core.annotations import Annotations, Predictions
+from audit.core.findings import FindingType
+from audit.trust.prior import PRIOR
+
+
+def scene(frames: int, seed: int = 0) -> tuple[Sample, np.ndarray]:
+    """Frames with eight labels each, nearly all of which a detector sees, a little beside them."""
+    rng = np.random.default_rng(seed)
+    n = frames * 8
+    corner = np.column_stack([rng.uniform(0, 60, n) + 100 * (np.arange(n) % 8), rng.uniform(0, 500, n)])
+    xyxy = np.hstack([corner, corner + rng.uniform(30, 60, (n, 2))])
+    frame, label = np.repeat(np.arange(frames), 8), rng.integers(0, 3, n)
+    annotations = Annotations(xyxy=xyxy, frame=frame, label=label, annotation_id=np.arange(n))
+    seen = np.flatnonzero(rng.random(n) < 0.99)
+    predictions = Predictions(
+        xyxy=xyxy[seen] + rng.normal(0, 2, (len(seen), 4)),
+        frame=frame[seen],
+        label=label[seen],
+        score=rng.uniform(0.3, 0.99, len(seen)),
+    )
+    return Sample(annotations, np.ones(n, bool), predictions, 1), np.full((frames, 2), 800)
+
+
+@pytest.mark.parametrize("frames", [0, 1])
+def test_too_little_gives_nothing(frames: int, tmp_path: Path) -> None:
+    sample, hw = scene(frames)
+    assert len(held_out(sample, hw, 3, PRIOR)) == 0
+    (tmp_path / FILE).write_text("of an earlier audit")
+    write_calibration(tmp_path, HeldOut())
+    assert not (tmp_path / FILE).exists()
+    assert read_calibration(tmp_path) is None
+
+
+def test_chances_of_planted_mistakes_hold_on_frames_they_were_not_learnt_from(tmp_path: Path) -> None:
+    sample, hw = scene(80)
+    judged = held_out(sample, hw, 3, PRIOR)
+    assert set(np.unique(judged.real)) == {0.0, 1.0}
+    assert {FindingType.MISSING_ANNOTATION, FindingType.LOW_OVERLAP} <= {FindingType(t) for t in np.unique(judged.type)}
+    assert (judged.chance >= 0.02).all()
+    write_calibration(tmp_path, judged)
+    told = read_calibration(tmp_path)
+    assert told is not None
+    assert told.error < 0.1
+    assert told.bins.count.sum() == len(judged)
+    assert sum(n for _, n in told.by_type.values()) == len(judged)
+
+
+def test_it_is_the_same_each_time() -> None:
+    sample, hw = scene(30)
+    one, two = held_out(sample, hw, 3, PRIOR), held_out(sample, hw, 3, PRIOR)
+    assert (one.chance == two.chance).all()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"bins": {"expected": 3}}', '{"bins": []}'])
+def test_a_damaged_file_tells_nothing(text: str, tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text(text)
+    assert read_calibration(tmp_path) is None
