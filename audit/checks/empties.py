@@ -44,13 +44,15 @@ def empty_frames(annotations: Annotations, frames: Frames) -> Findings:
     length = np.bincount(np.cumsum(begins)[empty] - 1)
     kept = np.flatnonzero(begins | ~empty)  # a run of empty frames counts as one
     run = np.flatnonzero(count[kept] == 0)
-    whole = VIDEO_SCORE if _is_video(count[kept], sequence[kept]) else PHOTO_SCORE
+    video = _is_video(count[kept], sequence[kept])
     beside = _fewest_beside(count[kept], sequence[kept])
     usual = float(np.median(count[~empty]))
     return Findings(
         type=np.full(len(run), FindingType.EMPTY_FRAME),
         frame=order[kept[run]],
-        score=whole * _left_out(count[kept], beside)[run] * np.where(length > LONG_RUN, 0.5, 1.0),
+        score=(VIDEO_SCORE if video else PHOTO_SCORE)
+        * _left_out(count[kept], beside * video)[run]
+        * np.where(length > LONG_RUN, 0.5, 1.0),
         reason=objects(_reason(n, usual, b) for n, b in zip(length.tolist(), beside[run].tolist(), strict=True)),
     )
 
@@ -81,7 +83,7 @@ def _left_out(count: IntArray, beside: IntArray) -> FloatArray:
     """(n,) the share of empty frames that nature does not account for, where each one stands.
 
     Counted among all frames, and among those whose neighbours have at least as many labels: in a video an empty
-    frame between full ones is rarer. Neighbours that tell nothing, as among unordered photos, change little.
+    frame between full ones is rarer. beside: the fewest labels on the frames around each, 0 if that says nothing.
     """
     levels = np.minimum(beside, MOST_BESIDE)
     share = {level: _excess(count[beside >= level]) for level in {0, *levels.tolist()}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from audit.checks.crossing import looped_share
 from audit.checks.evidence import Evidence
 from audit.core.annotations import Annotations, ShapeType
 from audit.core.findings import Findings, FindingType
@@ -14,6 +15,10 @@ OUTSIDE_SHARE = 0.05
 """A box may stick out of the picture this far (rounding, padding) before it is reported."""
 OUTSIDE_WEIGHT = 1.2
 """A box that sticks out a little is a small matter, and often a slipped one: that name comes first then."""
+LOOPED_SHARE = 0.02
+"""A loop smaller than this share of the shape is a slip of the hand at one vertex: it changes hardly a pixel."""
+LOOPED_WEIGHT = 2.0
+"""A figure of eight (half of it in the loop) cannot be right."""
 THIN_PX = 1.0
 """A side shorter than this shows nothing."""
 
@@ -26,6 +31,7 @@ REASONS = (
     "part of the shape lies outside the image",
     "the outline has fewer than three points",
     "the mask is empty",
+    "the outline crosses itself",
 )
 
 
@@ -61,10 +67,24 @@ def faults(annotations: Annotations, frame_hw: IntArray) -> tuple[IntArray, Floa
         bool,
     )
     empty = np.array([m is not None and len(run_lengths(m)) < 2 for m in a.mask], bool)
+    looped = _looped(a)
+    crosses = (looped >= LOOPED_SHARE) & (LOOPED_WEIGHT * looped > score)
+    reason = np.where(crosses, 8, reason)
+    score = np.where(crosses, np.minimum(LOOPED_WEIGHT * looped, 1.0), score)
     for mask, code in ((few, 6), (empty, 7)):
         reason, score = np.where(mask, code, reason), np.where(mask, 1.0, score)
     skipped = a.crowd | (a.shape == ShapeType.TAG)
     return np.where(skipped, 0, reason), np.where(skipped, 0.0, score)
+
+
+def _looped(annotations: Annotations) -> FloatArray:
+    """(n,) how much of each polygon lies in loops of its outline; of several rings the worst counts."""
+    drawn = np.flatnonzero(annotations.shape == ShapeType.POLYGON)
+    rings = [(row, ring) for row in drawn.tolist() for ring in annotations.points[row] or ()]
+    share = np.zeros(len(annotations))
+    rows = np.array([row for row, _ in rings], np.int64)
+    np.maximum.at(share, rows, looped_share([ring for _, ring in rings]))
+    return share
 
 
 def _box_faults(xyxy: FloatArray, shape: IntArray, hw: IntArray) -> tuple[IntArray, FloatArray]:

@@ -14,7 +14,7 @@ from audit.core.decisions import Decision, Verdict
 from audit.core.findings import MODEL_FREE, Findings, FindingType, caption
 from audit.core.masks import decode
 from audit.core.proposals import THIN_PX, Box, Proposal, boxed, cut, masked, ordered, outlined, spot
-from audit.core.table import ObjectArray
+from audit.core.table import FloatArray, ObjectArray
 
 LINES = (ShapeType.POLYLINE, ShapeType.POINTS, ShapeType.SKELETON)
 """Shapes that need no area."""
@@ -204,6 +204,8 @@ class _Planner:
         if self._shows_nothing(annotation, hw):
             return self._deleted(row)
         if shape is ShapeType.POLYGON and len(rings or ()) == 1 and min(hw) > 0:
+            if _inside(rings[0], hw) and not decision.label:
+                return self.issue(row, decision, why="an outline that crosses itself must be drawn again")
             part = cut(rings[0], hw)
             return self._deleted(row) if part is None else self._changed(row, part, decision.label)
         if shape is not ShapeType.RECTANGLE or a.rotation[annotation] % 360:
@@ -283,6 +285,11 @@ def _suggestion(kind: FindingType, label: str, chosen: str, suggested: str) -> s
     if kind in MODEL_FREE:
         return _look(kind, label)
     return f"delete this {label}"
+
+
+def _inside(ring: FloatArray, hw: tuple[int, int]) -> bool:
+    """Whether no part of a ring (k, 2) lies outside an image of this size."""
+    return bool((ring >= 0).all() and (ring <= [hw[1], hw[0]]).all())
 
 
 def _look(kind: FindingType, label: str) -> str:

@@ -20,6 +20,7 @@ HW = (100, 200)
 BOX = [10.0, 20.0, 50.0, 60.0]
 NEW = [12.0, 22.0, 55.004, 61.0]
 NAN = [np.nan] * 4
+EIGHT = np.array([[10.0, 20.0], [50.0, 60.0], [50.0, 20.0], [10.0, 60.0]])
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:pycocotools")
 
 
@@ -206,6 +207,7 @@ def test_extra_and_duplicate_delete_the_named_shape() -> None:
         ({"shape": S.MASK, "mask": encode(square()), "xyxy": [-9.0, 20.0, 50.0, 60.0]}, Action.ISSUE),
         ({"shape": S.ELLIPSE, "xyxy": [150.0, 20.0, 260.0, 60.0]}, Action.ISSUE),
         ({"rotation": 45.0, "xyxy": [150.0, 20.0, 260.0, 60.0]}, Action.ISSUE),
+        ({"shape": S.POLYGON, "points": (EIGHT,)}, Action.ISSUE),
     ],
 )
 def test_an_invalid_shape_is_repaired_in_the_one_plain_way_or_deleted_if_it_shows_nothing(
