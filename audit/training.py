@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from audit import dataset
-from audit.core.annotations import Annotations, Frames, Predictions, Snapshot
+from audit.core.annotations import Annotations, Frames, Predictions, ShapeType, Snapshot
 from audit.core.evaluation import average_precision
 from audit.core.labels import listing
 from audit.dataset import Dataset
@@ -171,9 +171,12 @@ def _begin(
     learnt = moved[np.isin(moved.label, planned.labels)]
     n = int((planned.trained & (planned.fold != 0)).sum())
     notes = planned.notes
+    outlines = int((learnt.shape != ShapeType.RECTANGLE).sum())
+    if outlines:
+        notes += (f"{outlines} of {len(learnt)} objects are polygons, masks or ellipses and are learnt as boxes",)
     if pictures.problems:
         first = pictures.problems[0]
-        notes += (f"{len(pictures.problems)} pictures cannot be used ({first.where}: {first.reason})",)
+        notes += (f"pictures that cannot be used: {len(pictures.problems)} ({first.where}: {first.reason})",)
     state = {
         "format": FORMAT,
         **_identity(snapshot, trainer),
@@ -316,8 +319,9 @@ def _predicted(training: Training, model: Predictor, rows: Any, write: Any) -> I
 
 
 def _rows(training: Training, item: PredictItem, found: Predictions) -> Iterator[dict[str, Any]]:
-    """In the form of COCO's results."""
+    """In the form of COCO's results; where the source has tasks, with the place by which names can repeat."""
     image = {"image_id": item.image_id} if item.image_id >= 0 else {}
+    image |= {"task": item.task, "frame": item.number} if item.task >= 0 else {}
     xywh = np.hstack([found.xyxy[:, :2], found.xyxy[:, 2:] - found.xyxy[:, :2]]).round(2)
     for label, box, score in zip(found.label.tolist(), xywh.tolist(), found.score.tolist(), strict=True):
         category = {"category_id": training.label_ids[label]} if training.label_ids else {}

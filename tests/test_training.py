@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from audit.adapters.results import open_results
-from audit.core.annotations import Annotations, Predictions, Snapshot
+from audit.core.annotations import Annotations, Predictions, ShapeType, Snapshot
 from audit.errors import ServiceError, UsageError
 from audit.ports import PredictItem, Predictor
 from audit.training import Training, Wishes, alone, carry_out, estimate, prepare
@@ -186,6 +186,30 @@ def test_numbers_of_images_and_labels_are_the_source_s_own(trainer: Rote, tmp_pa
     assert {r["category_id"] for r in rows} == {7}
 
 
+def test_names_may_repeat_between_tasks(trainer: Rote, tmp_path: Path) -> None:
+    whole = held()
+    number = np.arange(PICTURES) % 10
+    tasks = whole.frames.replace(task=np.arange(PICTURES) // 10 + 41, number=number, name=[f"{i}.jpg" for i in number])
+    project = replace(whole, frames=tasks)
+    training = begun(Store(tmp_path / "in", [encoded(seed=i) for i in range(PICTURES)], project), trainer, tmp_path)
+    carry_out(training, trainer, Noted())
+    predictor = open_results(training.predictions, project)
+    item = PredictItem(frame=0, name="", image_id=-1, task=-1, number=0, size_hw=(0, 0), sha256="", data=None)
+    found = predictor.predict([replace(item, frame=i) for i in range(PICTURES)])
+    assert [len(p) for p in found] == [1] * PICTURES
+    assert predictor.notes == ()
+
+
+def test_polygons_are_learnt_as_boxes_and_that_is_told(store: Store, trainer: Rote, tmp_path: Path) -> None:
+    shapes = np.full(3 * PICTURES, int(ShapeType.RECTANGLE))
+    shapes[:7] = ShapeType.POLYGON
+    store.held = held(labels_of().replace(shape=shapes))
+    assert (
+        "7 of 60 objects are polygons, masks or ellipses and are learnt as boxes"
+        in begun(store, trainer, tmp_path).notes
+    )
+
+
 def test_frames_of_one_picture_are_told_once(trainer: Rote, tmp_path: Path) -> None:
     whole = held()
     names = [f"{i // 2}.jpg" for i in range(PICTURES)]  # as two jobs that overlap have them
@@ -263,7 +287,7 @@ def test_labels_that_changed_since_are_told(store: Store, trainer: Rote, tmp_pat
 def test_pictures_that_cannot_be_used_are_told(trainer: Rote, tmp_path: Path) -> None:
     store = Store(tmp_path / "in", [*(encoded(seed=i) for i in range(PICTURES - 1)), None], held())
     training = begun(store, trainer, tmp_path)
-    assert "1 pictures cannot be used (19.jpg: is not there)" in training.notes
+    assert "pictures that cannot be used: 1 (19.jpg: is not there)" in training.notes
     carry_out(training, trainer, Noted())
     assert len(json.loads(training.predictions.read_text())) == PICTURES - 1
 

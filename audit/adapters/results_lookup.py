@@ -43,7 +43,14 @@ class Images:
         return int(self._frames.height[frame]), int(self._frames.width[frame])
 
     def find(self, row: Mapping[str, Any]) -> int:
-        """The picture a row means, ``UNKNOWN`` or ``AMBIGUOUS``. Raises RowError if it names none."""
+        """The picture a row means, ``UNKNOWN`` or ``AMBIGUOUS``. Raises RowError if it names none.
+
+        A CVAT task's number and the frame's number in it (``task``, ``frame``) go before ids and names, which
+        repeat between the tasks of a project.
+        """
+        task, frame = row.get("task"), row.get("frame")
+        if isinstance(task, int) and isinstance(frame, int) and (task, frame) in self._places:
+            return self._places[task, frame]
         image_id, name = _key(row, "image_id"), row.get("file_name")
         if name is not None and not isinstance(name, str):
             raise RowError(f"file_name is {_shown(name)}, expected text")
@@ -69,6 +76,12 @@ class Images:
     def _stems(self) -> dict[Key, int]:
         stems = [(path.stem, picture) for picture, path in self._paths()]
         return _index([*stems, *((int(stem), picture) for stem, picture in stems if stem.isdecimal())])
+
+    @cached_property
+    def _places(self) -> dict[tuple[int, int], int]:
+        f = self._frames
+        rows = zip(f.task.tolist(), f.number.tolist(), self.picture_of_frame.tolist(), strict=True)
+        return {(task, number): picture for task, number, picture in rows if task >= 0}
 
     def _paths(self) -> Iterator[tuple[int, PurePosixPath]]:
         names = self._frames.name[self._frame_of_picture]

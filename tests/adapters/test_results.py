@@ -98,6 +98,16 @@ def test_frames_that_share_a_picture_share_its_predictions(tmp_path: Path) -> No
     assert [len(of(results, f)) for f in (0, 1)] == [1, 1]
 
 
+def test_a_task_and_a_frame_s_number_in_it_tell_names_apart(tmp_path: Path) -> None:
+    snapshot = source(["1.jpg", "1.jpg"], task=[7, 8], number=[0, 0])
+    row = {"file_name": "1.jpg", "category_name": "cat", "bbox": [1, 2, 3, 4], "score": 0.5}
+    results = opened(tmp_path, [{**row, "task": 8, "frame": 0}], snapshot)
+    assert (len(of(results, 0)), len(of(results, 1)), results.notes) == (0, 1, ())
+    for place in ({"task": 9, "frame": 0}, {"task": [8], "frame": 0}, {"task": 8}):  # not ours: the name decides
+        with pytest.raises(UsageError, match="several images"):
+            opened(tmp_path, [{**row, **place}], snapshot)
+
+
 def test_a_name_in_two_tasks_is_ambiguous_and_counted(tmp_path: Path) -> None:
     snapshot = source(["1.jpg", "1.jpg", "2.jpg"], task=[5, 6, 6])
     results = opened(tmp_path, [ROW, {**ROW, "image_id": 2}], snapshot)
