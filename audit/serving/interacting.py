@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.adapters.ultralytics.environment import load_opencv
-from audit.core.table import FloatArray
+from audit.core.table import FloatArray, IntArray
 from audit.serving import settings
 from audit.serving.embeddings import Embedding, EmbeddingCache
 from audit.serving.redis_store import RedisStore
@@ -101,12 +101,40 @@ def framed(logits: NDArray[np.float32], gain_xy: tuple[float, float], frame_hw: 
     top, bottom = _span(rows, gain_y, h)
     if right <= left or bottom <= top:
         return None
-    to_grid = np.array([[gain_x, 0, (left + 0.5) * gain_x - 0.5], [0, gain_y, (top + 0.5) * gain_y - 0.5]], np.float64)
-    cv2 = load_opencv()
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    size = (right - left, bottom - top)
-    fine = cv2.warpAffine(logits, to_grid, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return tight(np.asarray(fine > 0, bool), left, top)
+    return tight(
+        _drawn(logits, (np.arange(left, right) + 0.5) * gain_x - 0.5, (np.arange(top, bottom) + 0.5) * gain_y - 0.5),
+        left,
+        top,
+    )
+
+
+def _drawn(
+    logits: NDArray[np.float32], x: NDArray[np.floating[Any]], y: NDArray[np.floating[Any]]
+) -> NDArray[np.bool_]:
+    """(len(y), len(x)) where bilinear interpolation at these places of the grid is above zero; edges are repeated.
+
+    Between two grid rows of one sign the answer is known: only where the sign turns is anything computed.
+    """
+    (x0, x1, fx), (y0, y1, fy) = _taps(x, logits.shape[1]), _taps(y, logits.shape[0])
+    across = logits[:, x0] * (1 - fx) + logits[:, x1] * fx
+    inside = across > 0
+    first, stop = np.searchsorted(y0, [np.arange(len(logits)), np.arange(1, len(logits) + 1)])
+    below = np.vstack([inside[1:], inside[-1:]])
+    drawn = np.repeat(inside & below, stop - first, axis=0)
+    band, column = np.nonzero(inside ^ below)
+    heights = (stop - first)[band]
+    before = np.repeat(np.cumsum(heights) - heights, heights)
+    row = np.repeat(first[band], heights) + np.arange(heights.sum()) - before
+    band, column = np.repeat(band, heights), np.repeat(column, heights)
+    drawn[row, column] = across[y0[row], column] * (1 - fy[row]) + across[y1[row], column] * fy[row] > 0
+    return drawn
+
+
+def _taps(at: NDArray[np.floating[Any]], side: int) -> tuple[IntArray, IntArray, NDArray[np.float32]]:
+    """The two grid cells around each place, and how far it lies towards the second."""
+    at = np.clip(at, 0, side - 1)
+    low = at.astype(np.int64)
+    return low, np.minimum(low + 1, side - 1), (at - low).astype(np.float32)
 
 
 def _span(cells: NDArray[np.int64], gain: float, side: int) -> tuple[int, int]:
