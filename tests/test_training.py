@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 from audit.adapters.results import open_results
+from audit.cli.sources import SourceOptions, opened_store
 from audit.core.annotations import Annotations, Predictions, ShapeType, Snapshot
 from audit.errors import ServiceError, UsageError
-from audit.ports import PredictItem, Predictor
+from audit.ports import AnnotationStore, PredictItem, Predictor
 from audit.training import Training, Wishes, alone, carry_out, estimate, prepare
 from audit.training_ports import Example, Schedule, Trainer
+from tests.doubles.cvat import ADMIN_TOKEN, FakeCvat
 from tests.training_scenes import HEIGHT, LABELS, WIDTH, Noted, Store, encoded, snapshot
 
 PICTURES = 20
@@ -120,7 +122,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def begun(
-    store: Store,
+    store: AnnotationStore,
     trainer: Trainer,
     tmp_path: Path,
     *,
@@ -184,6 +186,30 @@ def test_numbers_of_images_and_labels_are_the_source_s_own(trainer: Rote, tmp_pa
     rows = json.loads(training.predictions.read_text())
     assert {(r["image_id"], r["file_name"]) for r in rows} == {(100 + i, f"{i}.jpg") for i in range(PICTURES)}
     assert {r["category_id"] for r in rows} == {7}
+
+
+def test_a_task_on_a_server(trainer: Rote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("CVAT_ACCESS_TOKEN", ADMIN_TOKEN)
+    photos = {f"{i:03d}.jpg": encoded(seed=i) for i in range(PICTURES)}
+    with FakeCvat() as server:
+        task = server.add_task("t", photos, [{"name": "cell"}], segment_size=PICTURES)
+        label, (job,) = server.labels(task)["cell"], server.jobs(task)
+        shapes = [shape(frame, label) for frame in range(PICTURES) for _ in range(3)]
+        server.set_annotations(job["id"], {"shapes": shapes, "tags": [], "tracks": []})
+        source = server.url.replace("http://", "cvat://") + f"/tasks/{task}"
+        with opened_store(SourceOptions(source, None, None, None, None, None, None, None, 2)) as store:
+            training = begun(store, trainer, tmp_path)
+            carry_out(training, trainer, Noted())
+    rows = json.loads(training.predictions.read_text())
+    assert {(r["task"], r["frame"], r["file_name"]) for r in rows} == {
+        (task, i, f"{i:03d}.jpg") for i in range(PICTURES)
+    }
+
+
+def shape(frame: int, label: int) -> dict[str, object]:
+    return {"type": "rectangle", "frame": frame, "label_id": label, "points": BOX, "occluded": False, "z_order": 0,
+            "rotation": 0.0, "group": 0, "source": "manual", "attributes": []}  # fmt: skip
 
 
 def test_names_may_repeat_between_tasks(trainer: Rote, tmp_path: Path) -> None:
