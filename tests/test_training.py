@@ -15,7 +15,8 @@ from audit.cli.sources import SourceOptions, opened_store
 from audit.core.annotations import Annotations, Predictions, ShapeType, Snapshot
 from audit.errors import ServiceError, UsageError
 from audit.ports import AnnotationStore, PredictItem, Predictor
-from audit.training import Training, Wishes, alone, carry_out, estimate, prepare
+from audit.training import carry_out, estimate
+from audit.training_plan import Training, Wishes, alone, prepare
 from audit.training_ports import Example, Schedule, Trainer
 from tests.doubles.cvat import ADMIN_TOKEN, FakeCvat
 from tests.training_scenes import HEIGHT, LABELS, WIDTH, Noted, Store, encoded, snapshot

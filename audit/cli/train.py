@@ -74,7 +74,8 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter per option
     """
     from audit.adapters.ultralytics.training import YoloTrainer
     from audit.adapters.ultralytics.weights import find_weights
-    from audit.training import Wishes, alone, carry_out, estimate, prepare
+    from audit.training import carry_out, estimate
+    from audit.training_plan import Wishes, alone, prepare
 
     if image_size is not None and image_size % 32:
         raise click.BadParameter(f"{image_size} is not a multiple of 32", param_hint="--image-size")
