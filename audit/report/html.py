@@ -30,6 +30,7 @@ from audit.report.plots import (
 )
 from audit.report.statistics import Rates, Statistics
 from audit.report.tables import finding_marks, run_statistics
+from audit.report.trust import diagram_svg, trust_of
 from audit.runs import RunFolder, atomic
 
 FIRST_ROWS = 12
@@ -102,6 +103,7 @@ def _context(run: RunFolder, marks: Marks, shown: list[Card], threshold: float) 
         "types": _type_rows(statistics),
         "groups": _groups(statistics),
         "plots": _plots(marks, n_frames, threshold),
+        "trust": trust_of(run),
         "cards": shown,
         "n_findings": len(marks),
         "filters": _filters(run, shown),
@@ -125,6 +127,7 @@ def _environment() -> Environment:
         "short": lambda text: shorten(str(text)),
         "interval": lambda r: interval_svg(r["share"], r["low"], r["high"]),
         "bars": bars_svg,
+        "reliability": diagram_svg,
     }
     environment.filters.update(filters)
     return environment

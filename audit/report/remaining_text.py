@@ -30,12 +30,18 @@ def remaining_rows(told: Remaining) -> list[tuple[str, str, str]]:
     return rows
 
 
-def advice_line(advice: Advice) -> str:
+def advice_line(remaining: Remaining) -> str:
     """What to do next, in a sentence or two."""
+    advice = remaining.advice
     target = _percent(advice.target)
     if not advice.waiting:
         return "Every finding has a verdict."
     share = advice.share
+    if not remaining.judged:
+        sure = f" ({advice.surely:,} to be 95 % sure)" if advice.surely > advice.more else ""
+        return (
+            f"Going by the scores alone, review {advice.more:,} findings to have found {target} of the mistakes{sure}."
+        )
     told = f"Found so far: {_mistakes(advice.found)}, {_percent(share.expected)} of what findings show"
     told += f" ({_percent(share.low)} to {_percent(share.high)})."
     if advice.stop:

@@ -1,0 +1,107 @@
+"""The report's section on its own scores: how far they held, what verdicts say is left, and when to stop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from audit import decisions
+from audit.calibration import Calibration, read_calibration
+from audit.remaining import Remaining, remaining
+from audit.report.plots import BOTTOM, LEFT, RIGHT, TOP, WIDTH, percent
+from audit.report.remaining_text import BLIND_HINT, advice_line, remaining_rows
+from audit.runs import RunFolder
+from audit.trust.reliability import Reliability
+
+HEIGHT = 250
+
+
+@dataclass(frozen=True)
+class Diagram:
+    """A reliability diagram. told: what it shows, in words."""
+
+    title: str
+    bins: Reliability
+    told: str
+
+
+@dataclass(frozen=True)
+class Trust:
+    """diagrams: of planted mistakes, of verdicts. rows: what is left (name, estimate, basis). advice: "" without."""
+
+    diagrams: tuple[Diagram, ...] = ()
+    rows: tuple[tuple[str, str, str], ...] = ()
+    advice: str = ""
+    hint: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.diagrams or self.rows)
+
+
+def trust_of(run: RunFolder) -> Trust:
+    """What can be told of this run; nothing without planted mistakes and verdicts."""
+    planted, said = read_calibration(run.path), decisions.read(run.path)
+    diagrams = [_planted(planted)] if planted else []
+    if not said:
+        return Trust(tuple(diagrams))
+    told = remaining(run, run.findings(), said)
+    if not told.judged:
+        return Trust(tuple(diagrams))
+    diagrams += _judged(told)
+    hint = "" if told.total else BLIND_HINT
+    return Trust(tuple(diagrams), tuple(remaining_rows(told)), advice_line(told), hint)
+
+
+def _planted(c: Calibration) -> Diagram:
+    types = ", ".join(f"{kind.title} {100 * error:.1f}" for kind, (error, _) in c.by_type.items())
+    told = (
+        f"Mistakes planted into half of the frames, judged by what the other half taught: calibration error "
+        f"{100 * c.error:.1f} points over {int(c.bins.count.sum()):,} findings ({types}). {_highest(c.bins)} "
+        "Real mistakes in the labels count as false alarms here, so the true shares are rather higher."
+    )
+    return Diagram("Scores against planted mistakes", c.bins, told)
+
+
+def _judged(told: Remaining) -> list[Diagram]:
+    t = told.trusted
+    if t is None:
+        return []
+    words = (
+        f"{told.judged:,} verdicts so far: calibration error {100 * t.error:.1f} points, "
+        f"{100 * t.learnt_error:.1f} for chances corrected by the other verdicts. {_highest(t.bins)}"
+    )
+    return [Diagram("Scores against verdicts", t.bins, words)]
+
+
+def _highest(bins: Reliability) -> str:
+    expected, share, low, high = (float(bins.columns()[c][-1]) for c in ("expected", "share", "low", "high"))
+    return (
+        f"Of the highest, around {percent(expected)}, {percent(share)} were real ({percent(low)} to {percent(high)})."
+    )
+
+
+def diagram_svg(diagram: Diagram) -> Markup:
+    """Share that was real against the score, a point with its 95 % interval for each bin; the diagonal is right."""
+    left = LEFT + 6  # room for "100 %"
+    across, down = WIDTH - left - RIGHT, HEIGHT - TOP - BOTTOM
+
+    def x(share: float) -> str:
+        return f"{left + across * share:.1f}"
+
+    def y(share: float) -> str:
+        return f"{TOP + down * (1 - share):.1f}"
+
+    parts = []
+    for tenths in (0, 5, 10):
+        at, words = tenths / 10, f"{10 * tenths} %"
+        parts.append(f'<line class="grid" x1="{left}" x2="{WIDTH - RIGHT}" y1="{y(at)}" y2="{y(at)}"/>')
+        parts.append(f'<text class="tick" x="{x(at)}" y="{HEIGHT - 6}">{words}</text>')
+        parts.append(f'<text class="count" x="{left - 5}" y="{float(y(at)) + 3.5:.1f}">{words}</text>')
+    parts.append(f'<line class="threshold" x1="{x(0)}" y1="{y(0)}" x2="{x(1)}" y2="{y(1)}"/>')
+    for expected, share, low, high, count in zip(*(v.tolist() for v in diagram.bins.columns().values()), strict=True):
+        told = f"{count:,} findings around {percent(expected)}: {percent(share)} real"
+        parts.append(f'<line class="range" x1="{x(expected)}" x2="{x(expected)}" y1="{y(low)}" y2="{y(high)}"/>')
+        parts.append(f'<circle class="dot" cx="{x(expected)}" cy="{y(share)}" r="4"><title>{told}</title></circle>')
+    opening = f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{diagram.title}">'
+    return Markup(opening + "".join(parts) + "</svg>")  # noqa: S704 - numbers and words of ours
