@@ -24,10 +24,11 @@ from audit.trust.reliability import calibration_error, reliability
 from audit.trust.stopping import TARGET, Advice, advise
 from audit.trust.verdicts import Recalibration, learnt_from
 from scripts.benchmarks.audits import CONDITIONS, Truth, made_up, photographed
-from scripts.benchmarks.labelled import from_files
+from scripts.benchmarks.labelled import detected, from_files
 from scripts.benchmarks.output import show
 
 CHECKPOINTS = (0, 50, 100, 200, 400, 800)
+COCO = Path(__file__).resolve().parents[2] / "../shared/data/coco128-permissive/annotations.json"
 TOGETHER = 50
 """Answers between two looks at the scores."""
 SECONDS = 4.0
@@ -74,7 +75,7 @@ class Reviewer:
         return True
 
     def _learn(self) -> Recalibration:
-        return learnt_from(self.truth.facts[self.judged], self.truth.real[self.judged])
+        return learnt_from(self.truth.facts[self.judged], self.truth.real[self.judged].astype(float))
 
     def rows(self) -> IntArray:
         """Findings that wait."""
@@ -114,7 +115,7 @@ class Reviewer:
         """Calibration error of what waits, with or without what the verdicts taught."""
         waiting = self.truth.facts[self.rows()]
         chance = self.taught.chance(waiting) if learnt else waiting.score
-        return calibration_error(reliability(chance, self.truth.real[self.rows()]))
+        return calibration_error(reliability(chance, self.truth.real[self.rows()].astype(float)))
 
 
 def simulated(truth: Truth, blind: float, seed: int) -> dict[str, list[float]]:
@@ -153,7 +154,7 @@ def main() -> None:
     """Read the options, simulate, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--set", nargs=3, action="append", default=[], metavar=("NAME", "ANNOTATIONS", "RESULTS"))
-    parser.add_argument("--seeds", type=int, default=20, help="audits of each condition")
+    parser.add_argument("--seeds", type=int, default=10, help="audits of each condition")
     parser.add_argument("--blind", type=float, default=0.1, help="share of blind questions")
     parser.add_argument("--only", default="", help="conditions whose name holds this")
     args = parser.parse_args()
@@ -161,6 +162,9 @@ def main() -> None:
     for name, labelled, results in args.set:
         data = from_files(name, Path(labelled), Path(results))
         sources.append((name, partial(photographed, data)))
+    if not args.set and COCO.exists():
+        name = "coco128-permissive yolo11n"
+        sources.append((name, partial(photographed, detected(name, COCO, "yolo11n"))))
     overall: dict[str, list[float]] = defaultdict(list)
     audits, start = 0, time.perf_counter()
     for name, source in sources:
