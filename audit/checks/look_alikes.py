@@ -23,6 +23,8 @@ APART_IOU = 0.2
 """A shape is on one frame only if nothing on the other overlaps it better."""
 PARTNERS = 2
 """Frames that one frame is compared with, those closest in time first."""
+PAIRS_AT_ONCE = 1 << 11
+"""Pairs of frames compared in one go: bounds the memory in use."""
 SAME_SPOT = 0.25
 """Mean difference of two spots, in standard deviations of the picture there, up to which they show the same:
 compressing a photo twice makes about 0.1, another object about 1."""
@@ -56,6 +58,12 @@ def differences(annotations: Annotations, frames: Frames, hashes: Hashes) -> Dif
     pairs = _look_alikes(frames, hashes)
     usable = np.flatnonzero(comparable(annotations) & (area(annotations.xyxy) > 0))
     a = annotations[usable]
+    starts = range(0, len(pairs), PAIRS_AT_ONCE)
+    return Differences.concat(_of_pairs(pairs[i : i + PAIRS_AT_ONCE], a, usable, frames) for i in starts)
+
+
+def _of_pairs(pairs: IntArray, a: Annotations, usable: IntArray, frames: Frames) -> Differences:
+    """Of these pairs of frames. a: the annotations that can be compared; usable: (a,) their rows among all."""
     left, left_pair = _rows_of(a.frame, pairs[:, 0])
     right, right_pair = _rows_of(a.frame, pairs[:, 1])
     both = overlapping_pairs(a.xyxy[left], left_pair, a.xyxy[right], right_pair)

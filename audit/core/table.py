@@ -83,7 +83,9 @@ def _build(owner: str, f: Any, value: Any, n: int) -> NDArray[Any]:
     if value is None:
         if meta["required"] and n:
             raise ValueError(f"{owner}: column '{f.name}' is required")
-        array = np.full(shape, meta["default"], dtype=meta["dtype"])
+        # one value seen n times takes no memory, and nobody writes to a table
+        default = np.array(meta["default"], dtype=meta["dtype"]) if n else np.empty(shape, dtype=meta["dtype"])
+        array = np.broadcast_to(default, shape)
     elif meta["dtype"].kind == "O":
         array = value if isinstance(value, np.ndarray) and value.dtype == object else objects(value)
     else:
