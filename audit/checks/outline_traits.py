@@ -102,10 +102,18 @@ def outline_candidates(evidence: Evidence, habits: Habits, usual: OutlineHabits)
 
 
 def outline_findings(evidence: Evidence, score: FloatArray) -> Findings:
-    """One finding per row of ``evidence.outlines``; ``related`` is the largest other piece of a split object."""
+    """One finding per row of ``evidence.outlines``; ``related`` is the largest other piece of a split object.
+
+    A piece that another, likelier finding names loses its score: the two are one mistake.
+    """
     o = evidence.outlines
-    found = low_overlap(evidence, _positions(evidence), score)
-    return found.replace(related=np.where(o.split >= TOLD_GAIN, o.split_with, NO_ID))
+    related = np.where(o.split >= TOLD_GAIN, o.split_with, NO_ID)
+    known = np.flatnonzero(np.isin(related, o.row))
+    piece = np.searchsorted(o.row, related[known])
+    likelier = (score[known] > score[piece]) | ((score[known] == score[piece]) & (known < piece))
+    kept = score.copy()
+    kept[piece[likelier]] = 0.0
+    return low_overlap(evidence, _positions(evidence), kept).replace(related=related)
 
 
 def matched_labels(evidence: Evidence) -> LabelEvidence:

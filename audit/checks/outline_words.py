@@ -90,7 +90,7 @@ def _wrong(m: Misfit, label: str, score: float) -> str:
     predicted = f"the predicted {label} ({_percent(score)})"
     way = float(np.hypot(*m.drift))
     if way >= DRIFTED and min(m.missing, m.extra) >= way / 2:
-        return f"this shape lies too far {WAYS[_side(m.drift)]} of {predicted}"
+        return f"this shape lies too far {WAYS[_side(m.drift)]} for {predicted}"
     if max(m.missing, m.extra) < WORTH_TELLING:
         return f"this shape's outline wanders from that of {predicted}"
     if m.missing >= m.extra:

@@ -15,7 +15,7 @@ from audit.core.annotations import Annotations, Frames, Predictions
 from audit.core.findings import Findings, FindingType, caption
 from audit.ports import Progress
 from audit.report.crops import BUDGET_BYTES, View, data_uri, jpeg, view_of
-from audit.report.outlines import Path, annotation_path, box_path, prediction_path
+from audit.report.outlines import Path, annotation_path, box_path, difference_paths, prediction_path
 from audit.report.rows import rows_of
 from audit.report.tables import annotations_at
 from audit.runs import RunFolder
@@ -50,7 +50,13 @@ class Card:
     @property
     def alt(self) -> str:
         """What the picture shows, for those who cannot see it."""
-        words = {"existing": "the existing shape", "proposed": "the proposed shape", "other": "the other shape"}
+        words = {
+            "existing": "the existing shape",
+            "proposed": "the proposed shape",
+            "other": "the other shape",
+            "missing": "what it lacks",
+            "extra": "what it has too much",
+        }
         drawn = " and ".join(words[path.role] for path in self.paths) or "no shape"
         ground = "Part of the photo" if self.photo else "Sketch without photo"
         return f"{ground} {self.image}, frame {self.frame}, with {drawn}: {self.caption}"
@@ -161,6 +167,8 @@ class CardMaker:
             yield prediction_path("proposed", self.predicted, predicted, view, frame_wh)
         elif related < 0:
             yield box_path("proposed", proposed, view)
+        if self.chosen.type[i] == FindingType.LOW_OVERLAP and existing >= 0 and predicted >= 0:
+            yield from difference_paths(self.existing, existing, self.predicted.mask[predicted], view, frame_wh)
 
 
 def _fetch(run: RunFolder, read: Any, rows: np.ndarray, empty: Any) -> tuple[Any, Sequence[int]]:

@@ -105,6 +105,7 @@ def _context(run: RunFolder, marks: Marks, shown: list[Card], threshold: float) 
         "plots": _plots(marks, n_frames, threshold),
         "trust": trust_of(run),
         "cards": shown,
+        "differences": any(path.role in ("missing", "extra") for card in shown for path in card.paths),
         "n_findings": len(marks),
         "filters": _filters(run, shown),
         "manifest": manifest,

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import contourpy
 import numpy as np
 from PIL import Image
-from pycocotools import mask as coco_mask
 
 from audit.adapters.pictures import MAX_PIXELS
-from audit.core.annotations import Annotations, Predictions, ShapeType
-from audit.core.table import FloatArray
+from audit.core.annotations import AREA_SHAPES, Annotations, Predictions, ShapeType
+from audit.core.masks import rle_of_rings
+from audit.core.outlines import crop
+from audit.core.table import BoolArray, FloatArray
 from audit.report.crops import FAR_PX, View
 
 MASK_SIDE_PX = 200
@@ -27,7 +28,10 @@ DOTS = (ShapeType.POINTS, ShapeType.SKELETON, ShapeType.CUBOID)
 
 @dataclass(frozen=True)
 class Path:
-    """One shape. role: existing, proposed or other. d: SVG path data in the view's pixels. dots: drawn as points."""
+    """One shape. role: existing, proposed or other; missing or extra for an area to fill.
+
+    d: SVG path data in the view's pixels. dots: drawn as points.
+    """
 
     role: str
     d: str
@@ -51,6 +55,38 @@ def prediction_path(
     return _area_path(role, predictions.mask[row], predictions.xyxy[row], view, frame_wh)
 
 
+def difference_paths(
+    shapes: Annotations, row: int, predicted: bytes | None, view: View, frame_wh: tuple[int, int]
+) -> list[Path]:
+    """What a label's mask lacks of the predicted one (role missing) and has beyond it (extra), to be filled.
+
+    Empty if one of them has no mask. predicted: RLE counts of the frame's size.
+    """
+    drawn = _drawn(shapes, row, frame_wh)
+    if drawn is None or predicted is None:
+        return []
+    ours, theirs = _part(drawn, view, frame_wh), _part(predicted, view, frame_wh)
+    areas = {"missing": theirs & ~ours, "extra": ours & ~theirs}
+    paths = [_path(role, _traced(area, view), view) for role, area in areas.items() if area.any()]
+    return [path for path in paths if path is not None]
+
+
+def _drawn(shapes: Annotations, row: int, frame_wh: tuple[int, int]) -> bytes | None:
+    """The mask (RLE counts) that an annotation covers; None for boxes, what has no area, and oversized frames."""
+    width, height = frame_wh
+    if shapes.shape[row] not in AREA_SHAPES or not 0 < width * height <= MAX_PIXELS:
+        return None
+    if shapes.mask[row] is not None or shapes.points[row] is None:
+        counts: bytes | None = shapes.mask[row]
+        return counts
+    return rle_of_rings(shapes.points[row], (height, width))
+
+
+def _part(counts: bytes, view: View, frame_wh: tuple[int, int]) -> BoolArray:
+    """The part of a mask within a view."""
+    return crop(counts, (frame_wh[1], frame_wh[0]), (view.x, view.y, view.x + view.width, view.y + view.height))
+
+
 def box_path(role: str, xyxy: FloatArray, view: View) -> Path | None:
     """A box; None if a coordinate is not finite."""
     if not np.isfinite(xyxy).all():
@@ -67,11 +103,7 @@ def mask_rings(counts: bytes, frame_wh: tuple[int, int], view: View) -> list[Flo
     width, height = frame_wh
     if not 0 < width * height <= MAX_PIXELS:
         return []
-    try:
-        mask = coco_mask.decode({"size": [height, width], "counts": counts})
-    except ValueError:
-        return []
-    part = mask[view.y : view.y + view.height, view.x : view.x + view.width]
+    part = _part(counts, view, frame_wh)
     return _traced(part, view) if part.any() else []
 
 

@@ -80,7 +80,7 @@ SAID = {
     "eroded": "A third of the predicted dog (95 %) is missing: the shape is too small; "
     "the masks overlap by 64 % (IoU), the outlines by 0 %.",
     "dilated": "Two fifths of this shape lies outside the predicted dog (95 %) all around: the shape is too large; ",
-    "shifted": "This shape lies too far right of the predicted dog (95 %); ",
+    "shifted": "This shape lies too far right for the predicted dog (95 %); ",
     "cut": "Two fifths of the predicted dog (95 %) is missing at the right; ",
 }
 
@@ -174,6 +174,13 @@ def test_a_faint_prediction_of_a_piece_does_not_hide_a_split() -> None:
     left, right = rectangle(50, 100, 150, 200), rectangle(150, 100, 230, 200)
     predictions = [(left | right, 1, 0.94), (right, 1, 0.05)]
     assert evidence_of([(left, 1), (right, 1)], predictions).outlines.split.max() == pytest.approx(80 / 180)
+
+
+def test_two_pieces_that_name_each_other_are_one_finding() -> None:
+    left, right = rectangle(50, 100, 150, 200), rectangle(150, 100, 230, 200)
+    found = low_iou([(left, 1), (right, 1)], [(left | right, 1, 0.94), (left | right, 1, 0.4)])
+    assert found.score[0] > 0.3
+    assert found.score[1:].max(initial=0) == 0
 
 
 def test_two_objects_under_one_prediction_each_with_its_own_are_not_split() -> None:

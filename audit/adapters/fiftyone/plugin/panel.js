@@ -158,7 +158,8 @@
       return () => { window.removeEventListener("keydown", down, true); window.removeEventListener("keyup", up, true); };
     }, []);
     const roles = new Set(item.paths.map((p) => p.role));
-    const legend = [["existing", "labelled now"], ["proposed", "proposed"], ["other", "the other shape"]];
+    const legend = [["existing", "labelled now"], ["proposed", "proposed"], ["other", "the other shape"],
+      ["missing", "missing from the shape"], ["extra", "too much in it"]];
     return h("figure", { className: bare ? "bare" : "" },
       h("div", { className: "shot" },
         item.photo ? h("img", { key: item.id, src: item.photo, alt: `Part of the photo ${item.image}` }) : null,
@@ -323,7 +324,7 @@
       body = h("div", { className: "main" },
         h(Picture, { item: current }),
         h("section", { className: "side", "aria-live": "polite", "data-finding": current.id },
-          h("p", { className: "kind" }, h("i", { style: { background: TYPES[current.type] } }), current.title),
+          h("p", { className: "kind" }, current.type ? h("i", { style: { background: TYPES[current.type] } }) : null, current.title),
           h("h2", null, asked.text),
           choosing
             ? h(OtherLabel, { labels: session.labels.filter((_, code) => code !== current.label), onChoose: (l) => review.answer("other", l), onClose: () => setChoosing(false) })
@@ -414,6 +415,10 @@
 .cvat-audit .line.existing { stroke: var(--existing); }
 .cvat-audit .line.proposed { stroke: var(--proposed); stroke-dasharray: 9 6; }
 .cvat-audit .line.proposed.dots { stroke-dasharray: none; }
+.cvat-audit .line.missing, .cvat-audit .line.extra { stroke: none; fill-rule: evenodd; fill-opacity: .55; }
+.cvat-audit .line.missing { fill: #19e3c2; }
+.cvat-audit .line.extra { fill: #ff3355; }
+.cvat-audit .halo.missing, .cvat-audit .halo.extra { display: none; }
 .cvat-audit .line.other { stroke: var(--other); stroke-dasharray: 3 7; stroke-width: 4.5; }
 .cvat-audit .bare .shot svg { visibility: hidden; }
 .cvat-audit .no-photo { position: absolute; left: 12px; bottom: 8px; color: #c5ced8; font-size: 13px; }
