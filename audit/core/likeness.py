@@ -30,9 +30,9 @@ STEP = 0.5
 MOST_BITS = 4
 """Pictures whose hashes differ in no more bits are near duplicates: one in 10^13 unrelated pairs does by chance,
 were all bits independent."""
-AGREEING = 3
+AGREEING = 2
 """Bands that must agree besides those that the differing bits may spoil."""
-NEIGHBOURS = 32
+NEIGHBOURS = 8
 """Of very many hashes that agree in their bands, each is compared with this many that follow it in order."""
 
 
@@ -76,7 +76,8 @@ def near_pairs(hashes: Hashes, max_bits: int = MOST_BITS) -> IntArray:
     next), and the first of them stands for all when compared with other hashes, so that a still camera's
     thousand equal frames give a thousand pairs and not a million.
     max_bits: 0 to 15. By the pigeonhole principle, hashes that differ in no more than max_bits bits agree in at
-    least three of max_bits + 3 bands; only such are compared.
+    least two of max_bits + 2 bands; only such are compared. Of more than nine hashes that agree there, pairs further
+    apart in order may be left out: a video's scene is a chain of look-alikes, not all pairs of them.
     """
     if not 0 <= max_bits <= 15:
         raise ValueError(f"max_bits is 0 to 15, not {max_bits}")

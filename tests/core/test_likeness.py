@@ -66,9 +66,10 @@ def test_one_pixel_is_enough() -> None:
 @settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 32), st.integers(0, 6))
 def test_pairs_are_those_of_comparing_all_with_all(seed: int, n: int, max_bits: int) -> None:
+    """While no more than nine hashes agree where they are compared."""
     rng = np.random.default_rng(seed)
-    seeds = rng.integers(1, 2**63, max(n // 4, 1), dtype=np.uint64)
-    hashes = seeds[rng.integers(0, len(seeds), n)]
+    seeds = rng.integers(1, 2**63, -(-n // 4), dtype=np.uint64)
+    hashes = np.repeat(seeds, 4)[:n]
     for _ in range(4):
         flips = np.uint64(1) << rng.integers(0, 64, n).astype(np.uint64)
         hashes = np.where(rng.random(n) < 0.5, hashes ^ flips, hashes)
@@ -103,6 +104,15 @@ def test_likeness_is_handed_on_and_equal_hashes_are_chained() -> None:
 def test_only_bits_that_can_be_spelt_out_are_searched() -> None:
     with pytest.raises(ValueError, match="0 to 15"):
         near_pairs(_hashes(1), 16)
+
+
+def test_a_scene_of_a_video_stays_together_and_gives_few_pairs() -> None:
+    rng = np.random.default_rng(0)
+    scenes = rng.integers(1, 2**63, 20, dtype=np.uint64)
+    flips = np.uint64(1) << rng.integers(0, 64, (2, 2000)).astype(np.uint64)
+    hashes = np.repeat(scenes, 100) ^ flips[0] ^ flips[1]
+    assert near_duplicates(hashes).tolist() == np.repeat(np.arange(20), 100).tolist()
+    assert len(near_pairs(hashes)) < 60 * len(hashes)
 
 
 def test_a_thousand_equal_frames_give_a_thousand_pairs() -> None:
