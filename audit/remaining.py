@@ -20,7 +20,7 @@ from audit.runs import RunFolder
 from audit.trust.left_over import Estimate, Rest, Sampled, by_type, drawn, rest_of_frames, rest_of_labels, together
 from audit.trust.reliability import Reliability, calibration_error, reliability
 from audit.trust.stopping import Advice, advise, pace
-from audit.trust.verdicts import Facts, Recalibration, facts_of, learnt_from
+from audit.trust.verdicts import OPEN, Facts, Recalibration, facts_of, learnt_from
 
 FOLDS = 5
 FEWEST = 30
@@ -83,7 +83,7 @@ def remaining(run: RunFolder, findings: Findings, said: Sequence[Decision]) -> R
     facts = facts_of(findings)
     taught = learnt_from(facts[judged], real[judged])
     waiting = facts[~judged]
-    draws = drawn(taught, waiting, bands(taught.chance(waiting)))
+    draws = drawn(learnt_from(facts[judged], real[judged], OPEN), waiting, bands(taught.chance(waiting)))
     labels, frames, mistakes = _sampled(run, findings)
     rests = [rest_of_labels(labels)] if labels.asked else []
     rests += [rest_of_frames(frames)] if frames.asked else []

@@ -37,7 +37,8 @@ SAMPLE = "sample"
 """Origin of a decision on a finding that was drawn by chance, not by its rank."""
 
 RERANK_EVERY = 10
-"""Verdicts after which what is left is put in a new order."""
+"""Verdicts after which what is left is put in a new order; of very many findings, one for each so many:"""
+FINDINGS_A_VERDICT = 2000
 
 SOLUTION = "(solution)"
 """Stands as the reviewer of an expected answer."""
@@ -113,7 +114,7 @@ class Review:
         """Up to ``number`` findings to be asked next, by id: those handed out and not in ``known``, then new ones."""
         with self._lock:
             self._catch_up()
-            if self._news >= RERANK_EVERY:
+            if self._news >= max(RERANK_EVERY, self._n_real // FINDINGS_A_VERDICT):
                 self._rerank()
             keep = wanted.keep(self._candidates)
             unwanted = [i for i in self._held if not keep[self._row[i]]]

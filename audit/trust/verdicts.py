@@ -22,8 +22,14 @@ BENDS = (1.4, 0.4, -0.5, -1.4)
 """Log odds of further bends: chances of 80, 60, 38 and 20 %."""
 FARTHEST = 6.0
 """Log odds beyond which scores are not told apart: chances of 0.25 and 99.75 %."""
-FEWEST_OF_LABEL = 5
+AT_ONCE = 1 << 15
+"""Findings whose chances are worked out in one go."""
+FEWEST_OF_LABEL = 8
 """Verdicts from which on a label may differ from the others."""
+MOST_LABELS = 40
+"""Labels that may: those with most verdicts. It keeps a fit to some milliseconds."""
+FIXED = 1e8
+"""One over the variance of what is not to be learnt."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +56,6 @@ OPEN = Doubt(2.0, 0.3, 0.45, 0.7, 0.2, 0.25, 0.5)
 """For intervals: what is not known must not be taken for known. Both were chosen on simulated audits
 (``scripts/bench stopping``): with CAUTIOUS in place of OPEN intervals held the truth too seldom where scores
 mislead, with OPEN in place of CAUTIOUS chances got worse where scores were right."""
-FIXED = 1e8
-"""One over the variance of what is not to be learnt."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,63 +75,87 @@ def facts_of(findings: Findings) -> Facts:
 
 @dataclass(frozen=True)
 class Recalibration:
-    """What has been learnt. weights: (k,) most probable, for chances. centre: (k,), spread: (k, k) for intervals.
+    """What has been learnt. weights: (k,) most probable, spread: (k, k) their covariance. verdicts: learnt from.
 
-    labels: with a shift of their own. verdicts: how many were learnt from.
+    types, labels: those that verdicts spoke of, and so may differ from the others; sorted.
     """
 
     weights: FloatArray
-    centre: FloatArray
     spread: FloatArray
+    types: IntArray
     labels: IntArray
     verdicts: int
+    doubt: Doubt
 
     def chance(self, facts: Facts) -> FloatArray:
         """(n,) the corrected chances; the scores themselves before any verdict."""
         if not self.verdicts:
             return np.clip(np.nan_to_num(facts.score, nan=0.0), 0.0, 1.0)
-        return probability(_columns(facts, self.labels), self.weights)
+        parts = [slice(i, i + AT_ONCE) for i in range(0, len(facts), AT_ONCE)]
+        told = [probability(_columns(facts[p], self.types, self.labels), self.weights) for p in parts]
+        return np.concatenate(told) if told else np.zeros(0)
 
-    def draws(self, facts: Facts, number: int, rng: np.random.Generator) -> FloatArray:
-        """(number, n) chances as they may truly be, drawn from what is believed of the weights."""
-        drawn = rng.multivariate_normal(self.centre, self.spread, number, method="cholesky")
-        logits = drawn @ _columns(facts, self.labels).T
+    def draws(self, number: int, rng: np.random.Generator) -> Draws:
+        """So many curves as they may truly be, drawn from what is believed of the weights."""
+        weights = rng.multivariate_normal(self.weights, self.spread, number, method="cholesky")
+        d = self.doubt
+        unheard = rng.normal(size=(len(FindingType), number, 3)) * [d.type_shift, d.type_slope, d.type_bend]
+        return Draws(weights, unheard, self)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """weights: (draws, k). unheard: (types, draws, 3) of types without a verdict: shift, slope and bend."""
+
+    weights: FloatArray
+    unheard: FloatArray
+    learnt: Recalibration
+
+    def chances(self, facts: Facts) -> FloatArray:
+        """(draws, n)."""
+        logits = self.weights @ _columns(facts, self.learnt.types, self.learnt.labels).T
+        for kind in np.setdiff1d(facts.type, self.learnt.types).tolist():
+            rows = np.flatnonzero(facts.type == kind)
+            logits[:, rows] += self.unheard[kind] @ _of_type(_log_odds(facts.score[rows])).T
         return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))))
 
 
-def learnt_from(facts: Facts, real: FloatArray) -> Recalibration:
+def learnt_from(facts: Facts, real: FloatArray, doubt: Doubt = CAUTIOUS) -> Recalibration:
     """Learn from verdicts. facts: of the findings judged, real: (n,) 1 where accepted, 0 where rejected."""
     known, times = np.unique(facts.label[facts.label >= 0], return_counts=True)
-    labels = known[times >= FEWEST_OF_LABEL]
-    columns, truth = _columns(facts, labels), np.asarray(real, np.float64)
-    weights, _ = _most_probable(columns, truth, CAUTIOUS, len(labels))
-    centre, strength = _most_probable(columns, truth, OPEN, len(labels))
-    p = probability(columns, centre)
-    curvature = (columns * (p * (1 - p))[:, None]).T @ columns + np.diag(strength)
-    return Recalibration(weights, centre, np.linalg.inv(curvature), labels, len(facts))
-
-
-def _most_probable(columns: FloatArray, truth: FloatArray, doubt: Doubt, labels: int) -> tuple[FloatArray, FloatArray]:
-    """The weights (k,), and one over the variance that the prior gives each."""
-    strength = _strength(doubt, labels)
+    often = np.argsort(-times, kind="stable")[:MOST_LABELS]
+    labels = np.sort(known[often[times[often] >= FEWEST_OF_LABEL]])
+    types = np.unique(facts.type)
+    columns, truth = _columns(facts, types, labels), np.asarray(real, np.float64)
+    strength = _strength(doubt, len(types), len(labels))
     identity = np.append(1.0, np.zeros(len(strength) - 1))
-    return fitted(columns, truth, np.ones(len(truth)), identity, strength), strength
+    weights = fitted(columns, truth, np.ones(len(truth)), identity, strength)
+    p = probability(columns, weights)
+    curvature = (columns * (p * (1 - p))[:, None]).T @ columns + np.diag(strength)
+    return Recalibration(weights, np.linalg.inv(curvature), types, labels, len(facts), doubt)
 
 
-def _strength(d: Doubt, labels: int) -> FloatArray:
-    n = len(FindingType)
+def _strength(d: Doubt, types: int, labels: int) -> FloatArray:
     common = [(d.shift, 1), (d.slope, 1), (d.bend, len(BENDS))]
-    of_type = [(d.type_shift, n), (d.type_slope, n), (d.type_bend, n)]
+    of_type = [(d.type_shift, types), (d.type_slope, types), (d.type_bend, types)]
     deviation = np.concatenate([np.full(times, s) for s, times in [*common, *of_type, (d.label_shift, labels)]])
     return np.append(FIXED, deviation**-2)
 
 
-def _columns(facts: Facts, labels: IntArray) -> FloatArray:
-    p = np.clip(np.nan_to_num(facts.score, nan=0.0), 1e-9, 1 - 1e-9)
-    z = np.clip(np.log(p / (1 - p)), -FARTHEST, FARTHEST)
-    down, bends = np.maximum(TOP - z, 0), [np.maximum(b - z, 0) for b in BENDS]
-    of_type = facts.type[:, None] == np.arange(len(FindingType))
-    middle = np.maximum(-z, 0)
-    of_label = facts.label[:, None] == labels
-    common = np.column_stack([z, np.ones(len(z)), down, *bends])
-    return np.hstack([common, of_type, of_type * down[:, None], of_type * middle[:, None], of_label])
+def _log_odds(score: FloatArray) -> FloatArray:
+    p = np.clip(np.nan_to_num(score, nan=0.0), 1e-9, 1 - 1e-9)
+    return np.asarray(np.clip(np.log(p / (1 - p)), -FARTHEST, FARTHEST))
+
+
+def _of_type(z: FloatArray) -> FloatArray:
+    """(n, 3) what a type's shift, slope and bend act on."""
+    return np.column_stack([np.ones(len(z)), np.maximum(TOP - z, 0), np.maximum(-z, 0)])
+
+
+def _columns(facts: Facts, types: IntArray, labels: IntArray) -> FloatArray:
+    z = _log_odds(facts.score)
+    one, down, middle = _of_type(z).T
+    common = [z, one, down, *(np.maximum(b - z, 0) for b in BENDS)]
+    kinds = [facts.type == kind for kind in types.tolist()]
+    own = [is_kind * on for on in (one, down, middle) for is_kind in kinds]
+    return np.column_stack([*common, *own, *(facts.label == label for label in labels.tolist())])

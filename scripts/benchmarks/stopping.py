@@ -22,7 +22,7 @@ from audit.loop.queue import bands, ordered
 from audit.trust.left_over import Sampled, by_type, drawn, rest_of_frames, rest_of_labels, together
 from audit.trust.reliability import calibration_error, reliability
 from audit.trust.stopping import TARGET, Advice, advise
-from audit.trust.verdicts import Recalibration, learnt_from
+from audit.trust.verdicts import CAUTIOUS, OPEN, Doubt, Recalibration, learnt_from
 from scripts.benchmarks.audits import CONDITIONS, Truth, made_up, photographed
 from scripts.benchmarks.labelled import detected, from_files
 from scripts.benchmarks.output import show
@@ -74,8 +74,8 @@ class Reviewer:
             self.judged[row] = True
         return True
 
-    def _learn(self) -> Recalibration:
-        return learnt_from(self.truth.facts[self.judged], self.truth.real[self.judged].astype(float))
+    def _learn(self, doubt: Doubt = CAUTIOUS) -> Recalibration:
+        return learnt_from(self.truth.facts[self.judged], self.truth.real[self.judged].astype(float), doubt)
 
     def rows(self) -> IntArray:
         """Findings that wait."""
@@ -85,7 +85,7 @@ class Reviewer:
         """What was estimated, whether its interval holds the truth, and its width against all mistakes."""
         t, rows = self.truth, self.rows()
         chance = self.taught.chance(t.facts)
-        waiting = drawn(self.taught, t.facts[rows], bands(chance[rows]))
+        waiting = drawn(self._learn(OPEN), t.facts[rows], bands(chance[rows]))
         everything = max(1, t.real.sum() + t.wrong.sum() + t.overlooked.sum())
         labels = Sampled(len(t.wrong), self.asked_labels, int(t.wrong[self.labels[: self.asked_labels]].sum()))
         asked = self.frames[: self.asked_frames]
@@ -108,7 +108,7 @@ class Reviewer:
         """What the tool would say now."""
         rows = self.rows()
         chance = self.taught.chance(self.truth.facts[rows])
-        waiting = drawn(self.taught, self.truth.facts[rows], bands(chance), number=400)
+        waiting = drawn(self._learn(OPEN), self.truth.facts[rows], bands(chance), number=400)
         return advise(waiting, int(self.truth.real[self.judged].sum()), SECONDS)
 
     def error(self, learnt: bool) -> float:
@@ -126,6 +126,8 @@ def simulated(truth: Truth, blind: float, seed: int) -> dict[str, list[float]]:
         if reviewer.answers in CHECKPOINTS:
             for name, covered, width in reviewer.covered():
                 figures[f"covered {name}"].append(float(covered))
+                if name in ("findings", "all"):
+                    figures[f"covered {name} after {reviewer.answers}"].append(float(covered))
                 if reviewer.answers == CHECKPOINTS[3]:
                     figures[f"width {name}"].append(width)
         if reviewer.answers == CHECKPOINTS[3]:

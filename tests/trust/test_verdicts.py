@@ -12,9 +12,9 @@ from audit.core.table import FloatArray
 from audit.loop.queue import bands, ordered
 from audit.trust.left_over import Sampled, by_type, drawn, estimate, rest_of_frames, rest_of_labels, together
 from audit.trust.stopping import advise, pace
-from audit.trust.verdicts import Facts, facts_of, learnt_from
+from audit.trust.verdicts import OPEN, Facts, facts_of, learnt_from
 
-NOTHING = learnt_from(Facts(), np.zeros(0))
+NOTHING = learnt_from(Facts(), np.zeros(0), OPEN)
 
 
 def facts(n: int, seed: int = 0) -> Facts:
@@ -69,7 +69,7 @@ def test_verdicts_at_the_top_leave_the_bottom_less_certain_than_verdicts_there()
     faint = some[some.score < 0.1]
     widths = []
     for rows in (top, spread):
-        e = estimate(drawn(learnt_from(some[rows], real[rows]), faint, bands(faint.score)).total())
+        e = estimate(drawn(learnt_from(some[rows], real[rows], OPEN), faint, bands(faint.score)).total())
         widths.append(e.high - e.low)
     assert widths[0] > 2 * widths[1]
 
@@ -112,7 +112,7 @@ def test_intervals_hold_the_truth_in_at_least_nine_of_ten_reviews(shift: float) 
         judged[queue[:80]] = True
         judged[np.random.default_rng([seed, 2]).permutation(600)[:15]] = True
         waiting = some[~judged]
-        taught = learnt_from(some[judged], real[judged])
+        taught = learnt_from(some[judged], real[judged], OPEN)
         left = estimate(drawn(taught, waiting, bands(waiting.score), number=300).total())
         held += left.low <= real[~judged].sum() <= left.high
     assert held >= 0.9 * audits
@@ -147,7 +147,7 @@ def test_advice_counts_down_and_ends() -> None:
     told = []
     for answered in (0, 100, 300, 500, 800):
         rows, waiting = queue[:answered], queue[answered:]
-        taught = learnt_from(some[rows], real[rows])
+        taught = learnt_from(some[rows], real[rows], OPEN)
         told.append(advise(drawn(taught, some[waiting], bands(some.score[waiting])), int(real[rows].sum()), 4.0))
     assert [a.more for a in told] == sorted((a.more for a in told), reverse=True)
     assert all(a.surely >= a.more for a in told)
@@ -158,7 +158,7 @@ def test_advice_counts_down_and_ends() -> None:
 
 def test_the_number_of_answers_is_right_where_chances_are_known() -> None:
     """Chances of nearly 1 above, nearly 0 below: nine tenths of the mistakes are nine tenths of those above."""
-    sure = learnt_from(*_clear(2000))
+    sure = learnt_from(*_clear(2000), OPEN)
     some, real = _clear(400)
     a = advise(drawn(sure, some, bands(some.score)), 0, 2.0)
     assert 170 <= a.more <= 215

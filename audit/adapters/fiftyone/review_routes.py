@@ -33,6 +33,7 @@ MAX_AHEAD = 16
 """Most questions handed out to one page at a time."""
 
 BY_CHANCE = "Nothing is suggested here: a few questions are drawn by chance, to estimate what no finding shows."
+WHOLE_PHOTO = "Photos drawn by chance tell what no finding shows. Only these objects count: "
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -99,7 +100,7 @@ class ReviewRoutes:
         facts, spot, asked = self.rows[row], self.spots.spot(row), self.review.question(finding)
         blind = self.review.is_blind(row)
         shown = {
-            "reason": BY_CHANCE if blind else facts["reason"],
+            "reason": self._why_blind(row) if blind else facts["reason"],
             "image": facts["image"],
             "annotator": facts["assignee"],
         }
@@ -119,6 +120,10 @@ class ReviewRoutes:
             "photo": f"{PREFIX}/photo/{finding}" if spot.photo else "",
             "problem": spot.problem,
         }
+
+    def _why_blind(self, row: int) -> str:
+        whole = self.review.findings.label[row] < 0
+        return WHOLE_PHOTO + ", ".join(self.review.run.labels) if whole else BY_CHANCE
 
     def _guarded(self, work: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Handler:
         async def handle(request: Request) -> Response:
