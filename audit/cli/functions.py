@@ -70,7 +70,7 @@ def render(  # noqa: PLR0913, PLR0917 - one keyword for each option
 
     wanted = Rendering(name, title, threshold, dict(pairs), score_attribute)
     done = write(weights, wanted, out, replace=replace)
-    kind = "masks" if done.task == "segment" else "boxes"
+    kind = {"segment": "masks", "pose": "skeletons", "obb": "turned boxes"}.get(done.task, "boxes")
     click.echo(f"{done.folder}: {kind} for {len(done.labels)} labels: {listing(done.labels)}", err=True)
     click.echo(f"Try it: cvat-audit functions serve {done.folder}", err=True)
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from pycocotools import mask as coco_mask
@@ -14,14 +13,14 @@ from pycocotools import mask as coco_mask
 from audit.adapters.pictures import size_hw
 from audit.adapters.ultralytics.decoding import Thresholds
 from audit.adapters.ultralytics.detector import Detector, open_model
+from audit.adapters.ultralytics.runtimes import OtherTaskError
 from audit.adapters.ultralytics.weights import find_weights
 from audit.core.annotations import Predictions
-from audit.core.labels import listing
-from audit.errors import UsageError
 from audit.ports import PredictItem
-from audit.serving import settings
+from audit.serving import poses, settings
 from audit.serving.replies import Reply, mask_item, rectangle_item, tight
 from audit.serving.requests import MAX_MEGAPIXELS, BadRequestError, Body, detector_request
+from audit.serving.specs import renamed, spec_of
 
 IMAGE_SIZE = 640
 DEFAULT_THRESHOLD = 0.25
@@ -55,9 +54,13 @@ class DetectorFunction:
         self.notes = self._model.notes
 
     @property
+    def task(self) -> str:
+        return self._model.runtime.facts.task
+
+    @property
     def spec(self) -> list[dict[str, Any]]:
         """The labels as CVAT wants them in the annotation ``spec``."""
-        return spec_of(self._model.runtime.facts.task, self._labels, self._attribute)
+        return spec_of(self.task, self._labels, self._attribute)
 
     def handle(self, body: Body) -> Reply:
         """All objects at or above the threshold, best first. Raises BadRequestError."""
@@ -71,7 +74,7 @@ class DetectorFunction:
         return Reply("[" + ", ".join(items) + "]", f"{len(items)} objects at {request.threshold:g}")
 
     def _items(self, found: Predictions, data: bytes) -> list[str]:
-        labels, attribute, masks = self._labels, self._attribute, self._model.runtime.facts.task == "segment"
+        labels, attribute, masks = self._labels, self._attribute, self.task == "segment"
         frame_hw = size_hw(data) if masks else (0, 0)
         items = []
         for label, score, xyxy, counts in zip(found.label, found.score, found.xyxy, found.mask, strict=True):
@@ -102,38 +105,41 @@ class DetectorFunction:
         return self._detectors[threshold]
 
 
-def renamed(classes: Sequence[str], names: Mapping[str, str]) -> tuple[str, ...]:
-    """The classes under their names in CVAT. Raises UsageError for a class that the model does not have."""
-    for name in names:
-        if name not in classes:
-            raise UsageError(f"the model has no class '{name}' (there are: {listing(classes)})")
-    return tuple(names.get(c, c) for c in classes)
+class Function(Protocol):
+    """What ``serverless/yolo`` needs of a loaded model."""
+
+    notes: tuple[str, ...]
+
+    @property
+    def task(self) -> str:
+        """As ultralytics calls it: detect, segment, pose, obb."""
+
+    @property
+    def spec(self) -> list[dict[str, Any]]: ...
+
+    def handle(self, body: Body) -> Reply: ...
 
 
-def spec_of(task: str, labels: Sequence[str], score_attribute: str = "") -> list[dict[str, Any]]:
-    """CVAT's label list of a model: masks for the task "segment", else rectangles; each name once."""
-    kind = "mask" if task == "segment" else "rectangle"
-    score = [{"name": score_attribute, "input_type": "text", "values": []}] if score_attribute else []
-    return [{"id": i, "name": n, "type": kind, "attributes": score} for i, n in enumerate(dict.fromkeys(labels))]
+def open_function(weights: Path, *, device: str | None = None, threads: int | None = None, **options: Any) -> Function:
+    """The function for whatever these weights give. options: as of ``DetectorFunction``. Raises UsageError."""
+    try:
+        return DetectorFunction(weights, device=device, threads=threads, **options)
+    except OtherTaskError:
+        return poses.PoseFunction(weights, device=device, **options)
 
 
-def spec_text(spec: list[dict[str, Any]]) -> str:
-    """The annotation's text: JSON in a string, which is what CVAT parses."""
-    return json.dumps(spec, ensure_ascii=False)
-
-
-def detector_from_environment(folder: Path | None = None) -> DetectorFunction:
+def detector_from_environment(folder: Path | None = None) -> Function:
     """``YOLO_MODEL`` (a file in the function's folder, a path, or ``yolo11n``), ``YOLO_THRESHOLD``, ``YOLO_LABELS``
 
     (JSON: names in CVAT by class), ``SCORE_ATTRIBUTE``, ``DEVICE``, ``CPU_THREADS``, ``MAX_MEGAPIXELS``.
     Raises UsageError or ServiceError.
     """
-    return DetectorFunction(
-        find_weights(settings.weights("YOLO_MODEL", "yolo11n", folder)),
-        threshold=settings.number("YOLO_THRESHOLD", DEFAULT_THRESHOLD, 0, 1),
-        device=settings.text("DEVICE", "") or None,
-        threads=settings.threads(),
-        max_megapixels=settings.number("MAX_MEGAPIXELS", MAX_MEGAPIXELS, 0.01, 200),
-        names=settings.names("YOLO_LABELS"),
-        score_attribute=settings.text("SCORE_ATTRIBUTE", ""),
-    )
+    weights = find_weights(settings.weights("YOLO_MODEL", "yolo11n", folder))
+    device = settings.text("DEVICE", "") or None
+    options: dict[str, Any] = {
+        "threshold": settings.number("YOLO_THRESHOLD", DEFAULT_THRESHOLD, 0, 1),
+        "max_megapixels": settings.number("MAX_MEGAPIXELS", MAX_MEGAPIXELS, 0.01, 200),
+        "names": settings.names("YOLO_LABELS"),
+        "score_attribute": settings.text("SCORE_ATTRIBUTE", ""),
+    }
+    return open_function(weights, device=device, threads=settings.threads(), **options)

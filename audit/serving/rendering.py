@@ -15,12 +15,12 @@ from typing import Any
 import yaml
 
 import audit
-from audit.adapters.ultralytics.runtimes import model_facts
 from audit.adapters.ultralytics.weights import file_sha256, find_weights
 from audit.core.labels import listing
 from audit.errors import ServiceError, UsageError
-from audit.serving.detecting import renamed, spec_of, spec_text
+from audit.serving.detecting import open_function
 from audit.serving.host.config import read_function
+from audit.serving.specs import spec_text
 
 SHIPPED = "share/cvat-audit/serverless"
 """Where an installed package keeps the folders that lie beside it in the repository."""
@@ -66,9 +66,8 @@ def render(weights: str, wanted: Rendering, out: Path, *, replace: bool = False)
     if folder.exists() and not replace:
         raise UsageError(f"{folder} exists; give another --name or --out, or --replace")
     path = find_weights(weights)
-    facts = model_facts(path)
-    labels = renamed(facts.labels, wanted.names)
-    spec = spec_of(facts.task, labels, wanted.score_attribute)
+    function = open_function(path, names=wanted.names, score_attribute=wanted.score_attribute)
+    spec = function.spec
     kept = f"{path.stem}-{file_sha256(path)[:8]}{path.suffix}"  # no other file can be meant by this name
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -84,7 +83,7 @@ def render(weights: str, wanted: Rendering, out: Path, *, replace: bool = False)
             made.rename(folder)
     except OSError as error:
         raise ServiceError(f"cannot write {folder}: {error.strerror or error}") from error
-    return Rendered(folder, folder / kept, facts.task, tuple(dict.fromkeys(labels)))
+    return Rendered(folder, folder / kept, function.task, tuple(label["name"] for label in spec))
 
 
 def _template() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -119,6 +120,31 @@ def rectangle_item(label: str, xyxy: Sequence[float], score: float, attribute: s
     """A detector's box as JSON. attribute: name of the attribute that keeps the score, "" for none."""
     points = [round(float(v), 2) for v in xyxy]
     return json.dumps({**_item(label, score, attribute), "type": "rectangle", "points": points})
+
+
+def turned_item(label: str, xywhr: Sequence[float], score: float, attribute: str = "") -> str:
+    """A turned box as JSON. xywhr: centre, width, height in pixels, radians clockwise. attribute: as above."""
+    x, y, w, h, turn = (float(v) for v in xywhr)
+    points = [round(v, 2) for v in (x - w / 2, y - h / 2, x + w / 2, y + h / 2)]
+    rotation = round(math.degrees(turn) % 360, 2) % 360
+    return json.dumps({**_item(label, score, attribute), "type": "rectangle", "points": points, "rotation": rotation})
+
+
+def skeleton_item(
+    label: str,
+    keypoints: Sequence[str],
+    xy: NDArray[np.floating[Any]],
+    seen: NDArray[np.bool_],
+    score: float,
+    attribute: str = "",
+) -> str:
+    """A skeleton as JSON. keypoints: (k,) names; xy: (k, 2) pixels; seen: (k,), the others are sent as outside."""
+    elements = [
+        {"label": name, "type": "points", "points": [round(float(x), 2), round(float(y), 2)], "outside": not here,
+         "attributes": []}
+        for name, (x, y), here in zip(keypoints, xy, seen.tolist(), strict=True)
+    ]  # fmt: skip
+    return json.dumps({**_item(label, score, attribute), "type": "skeleton", "points": [], "elements": elements})
 
 
 def mask_item(label: str, region: Region, score: float, attribute: str = "") -> str:

@@ -57,6 +57,9 @@ class Network(Protocol):
     def decode(self, embedding: Embedding, prompts: Prompts) -> Candidates:
         """Masks on the picture's grid, see ``grid_gain``."""
 
+    def decode_boxes(self, embedding: Embedding, boxes: FloatArray) -> Candidates:
+        """One mask for each box, all in one go. boxes: (n, 4) xyxy in pixels of the frame, n at least 1."""
+
     def grid_gain(self, frame_hw: tuple[int, int]) -> tuple[float, float]:
         """Grid cells per pixel of the frame, across and down."""
 
@@ -103,6 +106,10 @@ class _TorchSam:
         logits, score = self._run(lambda: self._decoded(embedding, prompts))
         return Candidates(logits[0].float().cpu().numpy(), score[0].float().cpu().numpy())
 
+    def decode_boxes(self, embedding: Embedding, boxes: FloatArray) -> Candidates:
+        logits, score = self._run(lambda: self._of_boxes(embedding, boxes))
+        return Candidates(logits[:, 0].float().cpu().numpy(), score[:, 0].float().cpu().numpy())
+
     def network_input(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(1, 3, size, size) as the network was trained."""
         raise NotImplementedError
@@ -111,6 +118,9 @@ class _TorchSam:
         raise NotImplementedError
 
     def _decoded(self, embedding: Embedding, prompts: Prompts) -> tuple[Any, Any]:
+        raise NotImplementedError
+
+    def _of_boxes(self, embedding: Embedding, boxes: FloatArray) -> tuple[Any, Any]:
         raise NotImplementedError
 
     def _run(self, work: Any) -> Any:
@@ -180,6 +190,18 @@ class _Sam1(_TorchSam):
         )
         return logits, score
 
+    def _of_boxes(self, embedding: Embedding, boxes: FloatArray) -> tuple[Any, Any]:
+        gain, encoder = self.size / max(embedding.frame_hw), self.model.prompt_encoder
+        sparse, dense = encoder(points=None, boxes=self._tensor(boxes * gain), masks=None)
+        logits, score = self.model.mask_decoder(
+            image_embeddings=self._tensor(embedding.features[0]),
+            image_pe=encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=False,
+        )
+        return logits, score
+
 
 class _Sam2(_TorchSam):
     """SAM 2 and 2.1: the picture is stretched to the square input, boxes are two points of their own kind."""
@@ -219,6 +241,23 @@ class _Sam2(_TorchSam):
             dense_prompt_embeddings=dense,
             multimask_output=prompts.ambiguous,
             repeat_image=False,
+            high_res_features=fine,
+        )
+        return logits, score
+
+    def _of_boxes(self, embedding: Embedding, boxes: FloatArray) -> tuple[Any, Any]:
+        (h, w), encoder = embedding.frame_hw, self.model.sam_prompt_encoder
+        corners = boxes.reshape(-1, 2, 2) * [self.size / w, self.size / h]
+        kinds = np.tile(np.array([2, 3], np.int32), (len(boxes), 1))
+        sparse, dense = encoder(points=(self._tensor(corners), self._tensor(kinds)), boxes=None, masks=None)
+        *fine, coarse = (self._tensor(f) for f in embedding.features)
+        logits, score, _, _ = self.model.sam_mask_decoder(
+            image_embeddings=coarse,
+            image_pe=encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=False,
+            repeat_image=True,
             high_res_features=fine,
         )
         return logits, score

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from audit.serving.detecting import detector_from_environment, spec_text
+from audit.serving.detecting import detector_from_environment
 from audit.serving.replies import Reply
+from audit.serving.specs import spec_text
 
 
 class ModelHandler:

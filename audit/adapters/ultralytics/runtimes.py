@@ -132,15 +132,16 @@ class TorchRuntime:
         return device
 
 
-def model_facts(path: Path) -> ModelFacts:
-    """What a model file tells of itself. Raises UsageError if it is none that can be run here."""
-    return OnnxRuntime(path).facts if path.suffix.lower() == ".onnx" else TorchRuntime(path).facts
+class OtherTaskError(UsageError):
+    """A model of ultralytics for another task than ``TASKS``."""
 
 
 def check_task(task: str, path: Path) -> None:
-    """Raises UsageError for models that give something else than boxes or masks."""
+    """Raises OtherTaskError for models that give something else than boxes or masks."""
     if task not in TASKS:
-        raise UsageError(f"{path} is a model for '{task}'; supported are detection ('detect') and masks ('segment').")
+        raise OtherTaskError(
+            f"{path} is a model for '{task}'; supported are detection ('detect') and masks ('segment')."
+        )
 
 
 def _boxes_and_prototypes(outputs: Any, torch: Any) -> list[Any]:

@@ -147,8 +147,15 @@ class _Reader:
         try:
             labels = json.loads(text)
             names = [str(label["name"]) for label in labels]
-        except (ValueError, KeyError, TypeError):
-            self.fail("metadata.annotations.spec", "a JSON list of labels with a name each", text[:60])
+            attributes = [attribute for label in labels for attribute in label.get("attributes", [])]
+            # CVAT reads all of these of every label, and fails on the first that is not there
+            _ = [(a["name"], a["input_type"], a["values"]) for a in attributes]
+            _ = [(x["svg"], x["sublabels"][0]["name"]) for x in labels if x.get("type") == "skeleton"]
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+            expected = (
+                "a JSON list of labels with a name each (attributes: input_type, values; skeletons: sublabels, svg)"
+            )
+            self.fail("metadata.annotations.spec", expected, text[:60])
         if len(set(names)) != len(names):
             twice = next(n for n in names if names.count(n) > 1)
             self.fail("metadata.annotations.spec", "every label name once", twice)

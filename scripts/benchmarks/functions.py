@@ -1,4 +1,4 @@
-"""How fast the functions are, each beside the bare model in the same run: ``python -m tests.serving.bench``."""
+"""How fast the functions are, each beside the bare model in the same run: ``scripts/bench functions``."""
 
 from __future__ import annotations
 
@@ -132,4 +132,4 @@ if __name__ == "__main__":
         both.wait_ready()
         bench_sam(Client(both.port))
         bench_yolo(Client(both.port))
-    bench_load(int(sys.argv[1]) if len(sys.argv) > 1 else 400)
+    bench_load(int(sys.argv[1]) if len(sys.argv) > 1 else 2000)
