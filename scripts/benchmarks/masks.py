@@ -37,7 +37,10 @@ from scripts.benchmarks.mask_mistakes import figures, spoil_masks
 from scripts.benchmarks.mask_sets import boxes_of_detector, lite_medsam, simulated
 
 SHARED = Path(__file__).resolve().parents[2] / "../shared/data"
-COPIES = 12
+SIMULATIONS = 3
+"""Sets of simulated masks that the weights are fitted to, none of them the one that is judged."""
+COPIES = 6
+"""Copies of each set, each with other mistakes."""
 STRENGTH = 0.3
 """As in ``fit``: one over the variance of a weight about 0."""
 LEAST_SCORE = 0.5
@@ -203,13 +206,14 @@ def main() -> None:
     if not args.annotations.exists():
         parser.error(f"{args.annotations} is not there: name a COCO file with --annotations")
     boxes = boxes_of_detector(args.annotations.parent.name, args.annotations)
-    sets = [simulated(boxes, 0)] + ([] if args.no_sam else [lite_medsam(boxes)])
+    real = [] if args.no_sam else [lite_medsam(boxes)]
+    taught = [*(simulated(boxes, seed) for seed in range(1, 1 + SIMULATIONS)), *real]
     if args.fit:
-        for name, weight in zip(TRAITS, fit(sets).tolist(), strict=True):
+        for name, weight in zip(TRAITS, fit(taught).tolist(), strict=True):
             print(f'    "{name}": {weight:.2f},')
         return
-    priors = [fit([data.part(1 - half) for data in sets]) for half in (0, 1)]
-    for data in sets:
+    priors = [fit([data.part(1 - half) for data in taught]) for half in (0, 1)]
+    for data in (simulated(boxes, 0), *real):
         table(data.name, [(data.part(half), priors[half]) for half in (0, 1)], range(args.seeds), args.ablations)
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from audit.checks import ALL_TYPES, find, with_reasons, witnesses
+from audit.checks import ALL_TYPES, find, study, with_reasons, witnesses
 from audit.checks.evidence import Evidence, combine, gather
+from audit.checks.outline_learning import PRIOR
 from audit.checks.outline_words import fraction
 from audit.core.annotations import Annotations, Frames, Predictions, ShapeType, Snapshot
 from audit.core.findings import Findings, FindingType
@@ -233,3 +234,32 @@ def test_polygons_are_compared_as_masks() -> None:
 )
 def test_shares_in_words(share: float, words: str) -> None:
     assert fraction(share) == words
+
+
+def test_what_masks_teach_stays_with_masks() -> None:
+    """Without masks the weights of masks are the prior's; with a few dozen they are adapted to them."""
+    rng = np.random.default_rng(0)
+    places = [(60 + 90 * (i % 4), 60 + 90 * (i // 4)) for i in range(16)]
+    shapes = [disc(x, y, rng.uniform(15, 40)) for x, y in places]
+    evidence = evidence_of([(m, 0) for m in shapes], [(m, 0, 0.9) for m in shapes])
+    learnt = study(evidence, 2).outlines
+    assert not np.array_equal(learnt.weights, PRIOR)
+    assert np.array_equal(study(evidence, 2, learn=False).outlines.weights, PRIOR)
+    plain = evidence.annotations.replace(mask=None)
+    boxes = gather(plain, Predictions(), judged=np.ones(16, bool), frame_hw=np.array([HW]))
+    assert np.array_equal(study(boxes, 2).outlines.weights, PRIOR)
+
+
+def test_blocks_of_frames_change_nothing() -> None:
+    labels = labelled([(CASES["cut"], 1), (WHOLE, 0), (CASES["eroded"], 1)]).replace(frame=[0, 1, 1])
+    p = predicted([(WHOLE, 1, 0.9), (WHOLE, 0, 0.8), (WHOLE, 1, 0.7)]).replace(frame=[0, 1, 1])
+    hw = np.array([HW, HW])
+    whole = combine([gather(labels, p, judged=np.ones(3, bool), frame_hw=hw)])
+    parts = [
+        gather(labels[:1], p[:1], judged=np.ones(1, bool), frame_hw=hw),
+        gather(labels[1:], p[1:], judged=np.ones(2, bool), frame_hw=hw, first_annotation=1,
+               prediction_rows=np.array([1, 2])),
+    ]  # fmt: skip
+    together = combine(parts)
+    for name, column in whole.outlines.columns().items():
+        assert np.array_equal(column, together.outlines.columns()[name]), name
