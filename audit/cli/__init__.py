@@ -9,6 +9,7 @@ from importlib.metadata import version
 import click
 
 from audit.cli.app import app
+from audit.cli.boxes2masks import boxes2masks
 from audit.cli.database import stop_database
 from audit.cli.decide import decide
 from audit.cli.doctor import doctor
@@ -54,6 +55,7 @@ for command in (
     undo,
     pull_issues,
     prelabel,
+    boxes2masks,
 ):
     cli.add_command(command)
 

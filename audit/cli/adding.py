@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -171,5 +172,6 @@ def _by_reason(lines: list[Line]) -> None:
 
 
 def _general(line: Line) -> str:
-    """The reason without the shape's own number, so that like is counted with like."""
-    return " ".join("N" if word.strip("';,.").isdigit() else word for word in line.reason.split())
+    """The reason without the shape's own numbers, so that like is counted with like."""
+    plain = re.sub(r"\s*\([^)]*\)", "", line.reason)
+    return " ".join("N" if word.strip("';,.%").isdigit() else word for word in plain.split())

@@ -94,6 +94,21 @@ class Scene:
         self.change({**shape, "source": "manual"}, "create")
 
 
+def discs(count: int) -> dict[str, bytes]:
+    """Grey pictures with a white disc (radius 30 at 60, 60) and a white square ring (100-180, 20 wide)."""
+    files = {}
+    y, x = np.mgrid[:SIDE, :SIDE]
+    for i in range(count):
+        pixels = np.full((SIDE, SIDE, 3), 60 + i, np.uint8)
+        pixels[(x + 0.5 - 60) ** 2 + (y + 0.5 - 60) ** 2 < 30**2] = 255
+        pixels[100:180, 100:180] = 255
+        pixels[120:160, 120:160] = 60 + i
+        stream = io.BytesIO()
+        Image.fromarray(pixels).save(stream, "PNG")
+        files[f"{i:03d}.png"] = stream.getvalue()
+    return files
+
+
 def invoke(*arguments: object) -> Result:
     return CliRunner().invoke(cli, [str(a) for a in arguments])
 

@@ -20,7 +20,8 @@ from audit.serving.box_prompts import BoxSegmenter
 from audit.serving.embeddings import Embedding
 from audit.serving.sam_networks import Network, Prompts, open_sam
 from tests.prelabel.scene import SIDE, discs
-from tests.serving.test_sam import BLOOD, iou, random_weights
+from tests.serving.cases import iou
+from tests.serving.test_sam import BLOOD, random_weights
 
 DISC, RING = [28.0, 28, 92, 92], [97.0, 97, 183, 183]
 

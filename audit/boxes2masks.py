@@ -1,0 +1,179 @@
+"""boxes2masks from end to end: pull, ask SAM, judge, write. Written against ports."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from audit.adding import BoxOf, carry_out, check_folder, write_folder, write_predictions
+from audit.box_writing import Converter
+from audit.boxes_to_masks import Cut, Limits, Masked, Outline, Segmenter, by_frame, cuts, judged, prompt, rectangles
+from audit.core.annotations import Predictions, Problem, ShapeType, Snapshot
+from audit.core.labels import listing
+from audit.core.table import objects
+from audit.errors import UsageError
+from audit.ports import AnnotationStore, FrameImage, Progress
+from audit.predicting import Cache
+from audit.push_ports import PushTarget, Report
+from audit.runs import RunFolder
+
+COMMAND = "boxes2masks"
+
+
+@dataclass(frozen=True)
+class Found:
+    """Every rectangle's mask, by frame. outline: of a mask as one polygon."""
+
+    run: RunFolder
+    snapshot: Snapshot
+    masks: tuple[Masked, ...]
+    outline: Callable[[bytes, tuple[int, int]], Outline]
+    limits: Limits
+
+
+def find(
+    store: AnnotationStore,
+    open_segmenter: Callable[[], Segmenter],
+    out: Path,
+    *,
+    labels: Sequence[str],
+    limits: Limits,
+    cache: Cache,
+    progress: Progress,
+) -> Found:
+    """Ask SAM for a mask of each rectangle and write the folder ``out``; what was asked before is not run again.
+
+    labels: only rectangles of these; all if there are none. Raises UsageError or ServiceError; the same call
+    goes on from there.
+    """
+    snapshot = store.snapshot(progress)
+    check_folder(out, COMMAND, snapshot.source)
+    strange = [name for name in labels if name not in snapshot.labels]
+    if strange:
+        raise UsageError(f"--label {strange[0]}: there is no such label; there are {listing(snapshot.labels)}")
+    if not store.has_images():
+        raise UsageError("SAM needs the images, and there are none")
+    segmenter = open_segmenter()
+    out.mkdir(parents=True, exist_ok=True)
+    looker = _Looker(snapshot, segmenter, limits, cache)
+    found = tuple(looker.masks(store, by_frame(snapshot.annotations, rectangles(snapshot, labels)), progress))
+    snapshot = looker.snapshot(_left_out(snapshot))
+    write_predictions(out, _table(snapshot, found), snapshot.labels)
+    model = {"name": segmenter.name, "digest": segmenter.digest, "labels": []}
+    settings = {"score": limits.score, "overlap": limits.overlap, "inside": limits.inside, "labels": list(labels)}
+    run = write_folder(out, COMMAND, snapshot, [model], settings=settings)
+    return Found(run, snapshot, found, segmenter.outline, limits)
+
+
+def send(  # noqa: PLR0913 - what to write, where, and how
+    found: Found,
+    target: PushTarget,
+    box_of: BoxOf,
+    *,
+    kind: str,
+    replace_boxes: bool,
+    execute: bool,
+    include_completed: bool = False,
+    progress: Progress,
+) -> tuple[Report, dict[str, str]]:
+    """Write the masks. Gives the report, and the label behind each line's key. kind: of ``KINDS``. See ``carry_out``.
+
+    replace_boxes: delete each rectangle whose mask stands; with kind "box", really change them.
+    """
+    if execute and kind == "box" and not replace_boxes:
+        raise UsageError("--as box changes the rectangles themselves: say --replace too, or look at it without --yes")
+    converter = Converter(
+        found.snapshot,
+        found.masks,
+        target,
+        box_of,
+        kind=kind,
+        replace_boxes=replace_boxes,
+        outline=found.outline,
+        min_overlap=found.limits.overlap,
+        execute=execute,
+    )
+    report = carry_out(
+        found.run.path,
+        [int(j) for j in dict.fromkeys(found.snapshot.frames.job.tolist())],
+        converter.steps,
+        target,
+        execute=execute,
+        include_completed=include_completed,
+        progress=progress,
+    )
+    return report, converter.labels
+
+
+class _Looker:
+    """Asks SAM, frame by frame, and keeps what the images told."""
+
+    def __init__(self, snapshot: Snapshot, segmenter: Segmenter, limits: Limits, cache: Cache) -> None:
+        self._before, self._segmenter, self._limits, self._cache = snapshot, segmenter, limits, cache
+        self._sha256, self._path = snapshot.frames.sha256.copy(), snapshot.frames.path.copy()
+        self._problems: list[Problem] = []
+
+    def masks(self, store: AnnotationStore, frames: dict[int, list[int]], progress: Progress) -> Iterator[Masked]:
+        total = sum(map(len, frames.values()))
+        with progress.task("Rectangles", total) as advance:
+            for image in store.images(self._before, list(frames)):
+                rows = frames[image.frame]
+                if isinstance(image, FrameImage):
+                    yield from self._of_frame(image, rows)
+                else:
+                    self._problem(image.frame, image.reason)
+                advance(len(rows))
+
+    def snapshot(self, more: Sequence[Problem]) -> Snapshot:
+        """What was read, with the images' digests and files, and what could not be used."""
+        frames = self._before.frames.replace(sha256=self._sha256, path=self._path)
+        return replace(self._before, frames=frames, problems=(*self._before.problems, *more, *self._problems))
+
+    def _of_frame(self, image: FrameImage, rows: list[int]) -> Iterator[Masked]:
+        f = self._before.frames
+        self._sha256[image.frame], self._path[image.frame] = image.sha256, str(image.path)
+        hw = int(f.height[image.frame]), int(f.width[image.frame])
+        if min(hw) < 1:
+            self._problem(image.frame, "the server does not state its size")
+            return
+        boxes = [box for row in rows if (box := prompt(self._before, row)) is not None]
+        found = cuts(self._segmenter, self._cache, image.data, image.sha256, hw, np.array(boxes))
+        if isinstance(found, str):
+            self._problem(image.frame, found)
+            return
+        for row, box, cut in zip(rows, boxes, found, strict=True):
+            yield self._judged(row, box, cut, hw)
+
+    def _judged(self, row: int, box: tuple[float, float, float, float], cut: Cut, hw: tuple[int, int]) -> Masked:
+        return judged(row, box, cut, hw, self._limits)
+
+    def _problem(self, frame: int, reason: str) -> None:
+        self._problems.append(Problem(str(self._before.frames.name[frame]), reason))
+
+
+def _left_out(snapshot: Snapshot) -> list[Problem]:
+    """Rectangles that are never turned into masks, and why."""
+    a = snapshot.annotations
+    single = (a.shape == ShapeType.RECTANGLE) & ~a.track
+    flat = Counter(int(a.frame[r]) for r in np.flatnonzero(single).tolist() if prompt(snapshot, r) is None)
+    said = [Problem(str(snapshot.frames.name[f]), f"{n} rectangles without area left out") for f, n in flat.items()]
+    tracks = len(np.unique(a.annotation_id[(a.shape == ShapeType.RECTANGLE) & a.track]))
+    if tracks:
+        said.append(Problem(snapshot.source, f"{tracks} tracks of rectangles left out: tracks are never rewritten"))
+    return said
+
+
+def _table(snapshot: Snapshot, found: Sequence[Masked]) -> Predictions:
+    """The masks as predictions, poor ones too."""
+    a, rows = snapshot.annotations, np.array([m.row for m in found], np.int64)
+    return Predictions(
+        xyxy=np.array([m.box for m in found], np.float64).reshape(-1, 4),
+        frame=a.frame[rows],
+        label=a.label[rows],
+        score=np.array([m.cut.score for m in found], np.float64),
+        mask=objects(m.cut.counts for m in found),
+    )

@@ -1,0 +1,150 @@
+"""Rectangles into masks: what is asked of a SAM, what is kept of its answers, and which are good enough."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from audit.adding import Box
+from audit.core.annotations import Annotations, Predictions, ShapeType, Snapshot
+from audit.core.boxes import iou_matrix
+from audit.core.masks import box_of
+from audit.core.proposals import Ring, boxed, ordered
+from audit.core.table import FloatArray, IntArray, objects
+from audit.predicting import Cache
+
+KINDS = {"mask": ShapeType.MASK, "polygon": ShapeType.POLYGON, "box": ShapeType.RECTANGLE}
+"""What a rectangle may become."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What SAM gives for one box. counts: of a compressed COCO RLE of the frame's size, None for nothing.
+
+    score: the model's own estimate of how well the mask fits, in [0, 1].
+    """
+
+    counts: bytes | None
+    score: float
+
+
+@dataclass(frozen=True)
+class Outline:
+    """One polygon around a mask's largest part, of a bounded number of points. note: what it cannot show."""
+
+    ring: Ring
+    note: str
+
+
+class Segmenter(Protocol):
+    """A SAM. digest: changes when the same picture and boxes would give other masks."""
+
+    name: str
+    digest: str
+
+    def cut(self, data: bytes, size_hw: tuple[int, int], boxes: FloatArray) -> list[Cut] | str:
+        """One for each box (n, 4), xyxy pixels of the picture as shown; or why it cannot be used.
+
+        data: the image file. size_hw: as the source states it, zeros if unknown. Raises ServiceError.
+        """
+
+    def outline(self, counts: bytes, size_hw: tuple[int, int]) -> Outline: ...
+
+
+@dataclass(frozen=True)
+class Limits:
+    """A mask below one of these is poor. score: SAM's own. overlap: IoU of the mask's box with the rectangle.
+
+    inside: share of the mask's pixels that lie in the rectangle.
+    """
+
+    score: float = 0.5
+    overlap: float = 0.6
+    inside: float = 0.8
+
+
+@dataclass(frozen=True)
+class Masked:
+    """A rectangle (row of the snapshot's annotations) with its mask. poor: why it is left alone, "" if it is not."""
+
+    row: int
+    cut: Cut
+    box: Box
+    overlap: float
+    poor: str
+
+
+def rectangles(snapshot: Snapshot, labels: Sequence[str] = ()) -> IntArray:
+    """Rows of single rectangles with some area inside the frame; of these labels only, if any are given."""
+    a = snapshot.annotations
+    chosen = (a.shape == ShapeType.RECTANGLE) & ~a.track
+    if labels:
+        chosen &= np.isin(a.label, [snapshot.labels.index(name) for name in labels])
+    rows = np.flatnonzero(chosen)
+    return np.array([r for r in rows if prompt(snapshot, int(r)) is not None], np.int64)
+
+
+def prompt(snapshot: Snapshot, row: int) -> Box | None:
+    """The rectangle cut to its frame, with its corners the right way round; None if nothing is left of it."""
+    a, f = snapshot.annotations, snapshot.frames
+    frame = a.frame[row]
+    found = boxed(ordered(a.xyxy[row]), (int(f.height[frame]), int(f.width[frame])), least=1.0)
+    return found.xyxy if found is not None else None
+
+
+def cuts(
+    segmenter: Segmenter, cache: Cache, data: bytes, sha256: str, hw: tuple[int, int], boxes: FloatArray
+) -> list[Cut] | str:
+    """As ``Segmenter.cut``; the same picture with the same boxes is never run again."""
+    key = hashlib.sha256(f"{sha256} {boxes.tolist()}".encode()).hexdigest()
+    kept = cache.get(segmenter.digest, [key]).get(key)
+    if kept is not None and len(kept) == len(boxes):
+        return [Cut(counts, score) for counts, score in zip(kept.mask, kept.score.tolist(), strict=True)]
+    found = segmenter.cut(data, hw, boxes)
+    if not isinstance(found, str):
+        score, mask = np.array([c.score for c in found]), objects(c.counts for c in found)
+        table = Predictions(xyxy=boxes, label=np.zeros(len(boxes), np.int64), score=score, mask=mask)
+        cache.put(segmenter.digest, {key: table})
+    return found
+
+
+def judged(row: int, rectangle: Box, cut: Cut, hw: tuple[int, int], limits: Limits) -> Masked:
+    """Whether a mask is good enough to stand for its rectangle."""
+    if cut.counts is None:
+        return Masked(row, cut, rectangle, 0.0, "the model finds nothing there")
+    x1, y1, x2, y2 = (float(v) for v in box_of(cut.counts, hw))
+    overlap = float(iou_matrix(np.array([rectangle]), np.array([[x1, y1, x2, y2]]))[0, 0])
+    inside = _inside(cut.counts, rectangle, hw)
+    poor = ""
+    if cut.score < limits.score:
+        poor = f"the model is not sure (score {cut.score:.2f}, limit {limits.score:g})"
+    elif inside < limits.inside:
+        poor = f"only {100 * inside:.0f}% of the mask lie in the rectangle (limit {100 * limits.inside:g}%)"
+    elif overlap < limits.overlap:
+        poor = (
+            f"the mask fills too little of the rectangle (IoU of their boxes {overlap:.2f}, limit {limits.overlap:g})"
+        )
+    return Masked(row, cut, (x1, y1, x2, y2), overlap, poor)
+
+
+def _inside(counts: bytes, rectangle: Box, hw: tuple[int, int]) -> float:
+    """Share of the mask's pixels within the rectangle, whose edges count as inside."""
+    x1, y1 = np.floor(rectangle[:2])
+    x2, y2 = np.ceil(rectangle[2:])
+    mask = {"counts": counts, "size": list(hw)}
+    box: Any = coco_mask.frPyObjects(np.array([[x1, y1, x2 - x1, y2 - y1]]), *hw)[0]
+    common = coco_mask.area(coco_mask.merge([mask, box], intersect=True))
+    return float(common) / max(float(coco_mask.area(mask)), 1.0)
+
+
+def by_frame(annotations: Annotations, rows: IntArray) -> dict[int, list[int]]:
+    """Rows of annotations by row of frames, both ascending."""
+    found: dict[int, list[int]] = {}
+    for row in rows[np.argsort(annotations.frame[rows], kind="stable")].tolist():
+        found.setdefault(int(annotations.frame[row]), []).append(row)
+    return found
