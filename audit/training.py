@@ -19,7 +19,7 @@ from audit.core.annotations import Annotations, Predictions
 from audit.core.evaluation import average_precision
 from audit.core.labels import listing
 from audit.errors import ServiceError
-from audit.ports import PredictItem, Predictor, Progress
+from audit.ports import Advance, PredictItem, Predictor, Progress
 from audit.runs import atomic
 from audit.training_plan import Training
 from audit.training_ports import Trainer
@@ -69,18 +69,22 @@ def _batches_done(training: Training, trainer: Trainer, fold: int) -> int:
 def carry_out(training: Training, trainer: Trainer, progress: Progress) -> None:
     """Train and predict every fold that has not been, and write ``training.predictions``."""
     folds = range(training.data.folds)
-    with progress.task("Training", sum(_batches(training, k) for k in folds)) as advance:
-        for k in folds:
-            advance(_batches_done(training, trainer, k))
-            if not training.finished(k):
-                examples = training.data.examples(training.data.to_learn(k))
-                weights = trainer.train(
-                    examples, training.names, training.schedule, training.fold(k), on_batch=lambda: advance(1)
-                )
-                _judge(training, trainer, k, weights)
+    if not all(training.finished(k) for k in folds):
+        with progress.task("Training", sum(_batches(training, k) for k in folds)) as advance:
+            for k in folds:
+                advance(_batches_done(training, trainer, k))
+                if not training.finished(k):
+                    _carry_out_fold(training, trainer, k, advance)
     _gather_predictions(training)
     for line in _quality(training):
         progress.note(line)
+
+
+def _carry_out_fold(training: Training, trainer: Trainer, fold: int, advance: Advance) -> None:
+    examples = training.data.examples(training.data.to_learn(fold))
+    schedule, folder = training.schedule, training.fold(fold)
+    weights = trainer.train(examples, training.names, schedule, folder, on_batch=lambda: advance(1))
+    _judge(training, trainer, fold, weights)
 
 
 def _judge(training: Training, trainer: Trainer, fold: int, weights: Path) -> None:

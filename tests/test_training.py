@@ -260,6 +260,9 @@ def test_what_is_done_is_not_done_again(store: Store, trainer: Rote, tmp_path: P
     assert noted.steps["Training"] == noted.totals["Training"] == 10
     assert len(json.loads(training.predictions.read_text())) == PICTURES
     assert estimate(training, trainer).seconds == 0
+    later = Noted()
+    carry_out(training, trainer, later)
+    assert (later.steps, later.notes) == ({}, noted.notes)
 
 
 def test_a_call_killed_while_it_reads_pictures_begins_anew(store: Store, trainer: Rote, tmp_path: Path) -> None:
