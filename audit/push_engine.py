@@ -217,11 +217,17 @@ def find_issue(finding: str, issues: Sequence[IssueView]) -> IssueView | None:
 def _told(step: Step, found: Item | Line) -> Line:
     if isinstance(found, Line):
         return found
-    return replace(step.line, id=found.id, before=found.before, after=found.after)
+    return _with(step.line, found, found.id)
+
+
+def _with(line: Line, item: Item, key: int | None) -> Line:
+    """The line of a step, with what it sends. A shape without attributes loses none with its label."""
+    lost = line.action != "relabel" or (item.before or {}).get("attributes")
+    return replace(line, id=key, before=item.before, after=item.after, note=line.note if lost else "")
 
 
 def _outcome(step: Step, item: Item, result: Result, refusal: AuditError | None) -> Line:
-    line = replace(step.line, id=result.id, before=item.before, after=item.after)
+    line = _with(step.line, item, result.id)
     if result.outcome == DONE:
         return replace(line, status="done", after=result.after)
     if result.outcome == CONFLICT:

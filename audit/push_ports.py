@@ -65,7 +65,7 @@ class Line:
 
     action: create, update, relabel, delete, issue, restore. status: "to do", "done", "already" (nothing to
     do), "conflict" (left alone) or "failed" (refused). before, after: shapes as JSON; of an issue, after
-    holds frame, position and text. note: what a person should know of it.
+    holds frame, position and text. note: what a person should know of it. label: name of the label it gives.
     """
 
     findings: tuple[str, ...]
@@ -78,6 +78,7 @@ class Line:
     after: Shape | None = None
     reason: str = ""
     note: str = ""
+    label: str = ""
 
 
 @dataclass

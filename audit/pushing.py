@@ -165,9 +165,8 @@ def rest(report: Report, lines: Sequence[Line], status: str = "to do", reason: s
 
 def _line(c: Correction, job: int) -> Line:
     key = c.annotation_id if c.annotation_id != NO_ID and c.action is not Action.ISSUE else None
-    return Line(
-        c.findings, c.action.value, job, "to do", frame=c.frame, id=key, note=c.why or c.text.partition("\n")[0]
-    )
+    note, label = c.why or c.text.partition("\n")[0], "" if c.action is Action.ISSUE else c.label
+    return Line(c.findings, c.action.value, job, "to do", frame=c.frame, id=key, note=note, label=label)
 
 
 def _step(c: Correction, place: Place, target: PushTarget, ours: _Ours) -> Step:

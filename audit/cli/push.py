@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from audit.push_ports import Line, PushTarget, Report
     from audit.runs import RunFolder
 
+NOTHING = {"push": "Nothing accepted, nothing to do.", "undo": "Nothing of this run's pushes is left to take back."}
 LEFT_ALONE = 1
 """Exit code: something was a conflict or was refused, the rest is done."""
 AUTH = click.option("--auth", metavar="USER[:PASS]", help="CVAT user; else CVAT_ACCESS_TOKEN. Password also from PASS.")
@@ -166,14 +167,14 @@ def _to_export(run: RunFolder, mode: str, to: Path | None, *, execute: bool, as_
     intent = intent_of(run, mode)
     progress = TerminalProgress()
     report, target = write_corrected(intent.plan, intent.snapshot, to, run=run.path, execute=execute, progress=progress)
-    _print(run, report, execute, as_json)
+    _print(run, report, execute, as_json, "push")
     if execute:
         click.echo(f"Import into CVAT: {target}", err=as_json)
     sys.exit(LEFT_ALONE if report.count("conflict") else 0)
 
 
 def _end(run: RunFolder, report: Report, execute: bool, as_json: bool, command: str) -> None:
-    _print(run, report, execute, as_json)
+    _print(run, report, execute, as_json, command)
     leave(report, command)
 
 
@@ -190,7 +191,7 @@ def _arguments(error: Any, text: str) -> tuple[Any, ...]:
     return (text, error.status) if hasattr(error, "status") else (text,)
 
 
-def _print(run: RunFolder, report: Report, execute: bool, as_json: bool) -> None:
+def _print(run: RunFolder, report: Report, execute: bool, as_json: bool, command: str) -> None:
     for note in report.notes:
         click.echo(printable(note), err=True)
     view = run.snapshot()
@@ -202,7 +203,7 @@ def _print(run: RunFolder, report: Report, execute: bool, as_json: bool) -> None
         click.echo(json.dumps(body, ensure_ascii=False, indent=2))
         return
     _table(report.lines, links)
-    click.echo(", ".join(f"{n} {s}" for s, n in counts.items()) or "Nothing accepted, nothing to do.")
+    click.echo(", ".join(f"{n} {s}" for s, n in counts.items()) or NOTHING[command])
     if not execute and report.count("to do"):
         click.echo("Nothing was sent. Send it with --yes.")
 
@@ -231,5 +232,7 @@ def _sent(line: Line) -> str:
         return ""
     names = ("type", "label_id", "points") if line.before is None else tuple(line.after)
     changed = {n: line.after[n] for n in names if line.before is None or line.after[n] != line.before.get(n)}
+    if line.label and "label_id" in changed:
+        changed = {"label": line.label, **{n: v for n, v in changed.items() if n != "label_id"}}
     text = ", ".join(f"{name} {value}" for name, value in changed.items())
     return text if len(text) <= 200 else text[:199] + "…"

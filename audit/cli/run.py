@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Literal
@@ -16,7 +16,8 @@ import numpy as np
 from audit.cli.options import KEEP_DATABASE, FailOn, fail_on, finding_type, frame_range, pair
 from audit.cli.progress import TerminalProgress, printable
 from audit.cli.sources import PredictorOptions, SourceOptions, open_predictors, opened_store
-from audit.core.findings import FindingType
+from audit.core.findings import NEED_MODEL, FindingType
+from audit.errors import UsageError
 from audit.runs import RunFolder
 
 LIKELY = 0.5
@@ -124,6 +125,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per option
     settings = Settings(dict(mapping), allow_unmatched, types or tuple(FindingType), min_score)
     progress = TerminalProgress()
     if what.nothing:
+        _check_alone((*types, *(rule.type for rule in rules)))
         progress.note(NO_MODEL)
     with (
         opened_store(where) as store,
@@ -147,6 +149,15 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per option
     if not no_fiftyone:
         audited = _timed(audited, "import", lambda: _import(audited, progress, keep_database))
     sys.exit(1 if any(_fails(audited, rule) for rule in rules) else 0)
+
+
+def _check_alone(wanted: Iterable[FindingType | None]) -> None:
+    """Raises UsageError for a type that is asked for by name and cannot be found without a model."""
+    for kind in wanted:
+        if kind in NEED_MODEL:
+            raise UsageError(
+                f"{kind.code} is told by a model only: add --model WEIGHTS, --predictions FILE or --function NAME"
+            )
 
 
 def _timed(audited: RunFolder, stage: str, work: Callable[[], None]) -> RunFolder:
@@ -187,6 +198,8 @@ def _summary(audited: RunFolder) -> None:
         of_kind = types == kind
         if of_kind.any():
             click.echo(f"  {kind.title:<20}{int((of_kind & likely).sum()):>7} likely {int(of_kind.sum()):>7} in all")
+    for note in audited.manifest["notes"]:
+        click.echo(f"  note: {printable(note)}")
     for what, n in counts["not_compared"].items():
         click.echo(f"  not compared: {n} x {what}")
     if audited.manifest["problems"]:

@@ -77,7 +77,9 @@ def test_a_task(cvat_audit: Command, server: FakeCvat, task: int, results: Path,
     assert found["link"] == f"{server.url}/tasks/{task}/jobs/{second}?frame=3"
     assert (found["job"], found["assignee"]) == (second, "admin")
     manifest = (tmp_path / "out" / "manifest.json").read_text()
-    assert "ground-truth" in " ".join(json.loads(manifest)["notes"])
+    (left_out,) = json.loads(manifest)["notes"]
+    assert "ground-truth" in left_out
+    assert f"note: {left_out}\n" in done.stdout
     assert ADMIN_TOKEN not in manifest
 
     before = len(server.requests)

@@ -21,7 +21,7 @@ from tests.contract.place import Connection, Place, make_place
 from tests.doubles.cvat import ADMIN_TOKEN, FakeCvat
 from tests.push.cases import issues, no_issues
 from tests.push.place import Audited, audit
-from tests.push.scenes import OTHER, THING, T, box, ids
+from tests.push.scenes import OTHER, PERSON, THING, T, box, ids, rich
 
 __all__ = ["no_issues"]
 
@@ -89,7 +89,25 @@ def test_the_whole_way(place: Place, audited: Audited) -> None:
     assert audited.stored() != before
     assert "2 done" in call(undo, audited.path, "--yes").stdout
     assert audited.stored() == before
+    assert call(undo, audited.path, "--yes").stdout == "Nothing of this run's pushes is left to take back.\n"
     assert ADMIN_TOKEN not in dry.output + sent.output + again.output
+
+
+def test_labels_are_told_by_name_and_lost_attributes_where_there_were_some(place: Place, tmp_path: Path) -> None:
+    made = audit(place, tmp_path / "run", [box(place), rich(place, frame=1)])
+    bare, full = ids(made)
+    made.finding(T.MISMATCHING_LABEL, bare, suggested_label=PERSON, suggested_xyxy=OTHER)
+    made.finding(T.MISMATCHING_LABEL, full, suggested_label=THING, suggested_xyxy=OTHER)
+    made.finding(T.MISSING_ANNOTATION, frame=2, suggested_label=PERSON, suggested_xyxy=OTHER)
+    made.accept_all()
+    for sent in (call(push, made.path, "--as", "fixes"), call(push, made.path, "--as", "fixes", "--yes")):
+        rows = {name: next(line for line in sent.stdout.splitlines() if name in line)
+                for name in (f"relabel {bare}", f"relabel {full}", "create")}  # fmt: skip
+        assert "label person" in rows[f"relabel {bare}"]
+        assert "are lost" not in rows[f"relabel {bare}"]
+        assert "label thing, attributes []; attributes of the old label are lost" in rows[f"relabel {full}"]
+        assert "label person, type rectangle, points" in rows["create"]
+        assert "label_id" not in sent.stdout
 
 
 def test_json_tells_every_shape_as_sent(audited: Audited) -> None:

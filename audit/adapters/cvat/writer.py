@@ -18,7 +18,7 @@ from audit.adapters.cvat.connection import MAX_JSON_BYTES, Connection
 from audit.adapters.cvat.convert import digest_of
 from audit.adapters.cvat.credentials import Credentials
 from audit.adapters.cvat.edits import LabelSpec
-from audit.adapters.cvat.patience import Patience, line_of
+from audit.adapters.cvat.patience import Patience, Refused, line_of
 from audit.adapters.folders import state_dir
 from audit.core.corrections import Correction
 from audit.errors import ServiceError, UsageError
@@ -35,6 +35,7 @@ class CvatWriter:
         self._reads = Connection(self._base, credentials, patience=patience)
         # an answer that never came says nothing of whether the write was carried out: asking again could double it
         self._writes = Connection(self._base, credentials, patience=replace(patience, attempts=1))
+        self._by_token = bool(credentials.token)
         self._labels: dict[int, dict[str, LabelSpec]] = {}
 
     def job(self, job: int) -> JobView:
@@ -129,7 +130,12 @@ class CvatWriter:
             send: Callable[..., Any] = self._writes.api.call_api
             return send(address, method, path, list(query), dict(HEADERS), body=body, auth_settings=auth, **kwargs)
 
-        self._writes.save(what, received, MAX_JSON_BYTES, call)
+        try:
+            self._writes.save(what, received, MAX_JSON_BYTES, call)
+        except Refused as error:
+            if error.status == 403 and self._by_token:
+                raise Refused(f"{error} (a read-only token cannot write)", 403) from None
+            raise
         return received.getvalue()
 
     def _labels_of(self, job: int) -> dict[str, LabelSpec]:

@@ -21,6 +21,7 @@ from audit.errors import ServiceError, UsageError
 from audit.push_ports import Place, Unfit
 from tests.adapters.cvat.conftest import LABELS, QUICK, photos
 from tests.doubles.cvat import ADMIN_TOKEN, FakeCvat
+from tests.doubles.cvat.auth import add_token
 
 BOX = {"type": "rectangle", "frame": 0, "points": [1.0, 2.0, 8.0, 9.0], "attributes": []}
 SPECS = {"car": LabelSpec(5, "any", ((7, "red"),)), "lane": LabelSpec(6, "polyline", ())}
@@ -86,6 +87,9 @@ def test_who_and_which_job_is_told(cvat: FakeCvat, task: int, writer: Callable[.
         w.write(job(cvat, task), "create", [box])
     assert refused.value.status == 403
     assert "secret-word" not in str(refused.value)
+    add_token(cvat.state, 1, "reads-only", "r").read_only = True
+    with pytest.raises(Refused, match=r"access token may not .*\(a read-only token cannot write\)"):
+        writer(token="reads-only").write(job(cvat, task), "create", [box])
     with pytest.raises(Refused, match="job 999 does not exist"):
         writer().job(999)
     cvat.faults.add("action=create", status=409, body=b'{"detail": "busy"}')
