@@ -279,7 +279,7 @@ def from_arrow(table: pa.Table, kind: type[Any], labels: tuple[str, ...]) -> Any
         elif name in ENUMS:
             columns[name] = _coded(table[name], {e.name.lower(): int(e) for e in ENUMS[name]})
         elif name in ("points", "mask") and table[name].null_count == len(table):
-            columns[name] = np.full(len(table), None, object)  # the usual case, without a look at every row
+            columns[name] = None  # the usual case, without a look at every row
         elif name == "points":
             columns[name] = objects(_rings(v) for v in table[name])
         elif pa.types.is_binary(table[name].type) or pa.types.is_string(table[name].type):

@@ -22,7 +22,7 @@ from audit.checks.traits import Candidates
 from audit.core.annotations import Annotations, Predictions, comparable
 from audit.core.boxes import area, overlapping_pairs
 from audit.core.findings import FindingType
-from audit.core.table import BoolArray, FloatArray, IntArray
+from audit.core.table import BoolArray, FloatArray, IntArray, present
 from audit.trust.learning import fitted, probability
 from audit.trust.planting import SOUND, Planted, plant
 
@@ -98,7 +98,7 @@ def examples(
     if usable.sum() < FEWEST:
         return
     for seed in range(copies):
-        planted = plant(a[usable], frame_hw, seed, RATE, outlines=any(m is not None for m in sample.predictions.mask))
+        planted = plant(a[usable], frame_hw, seed, RATE, outlines=bool(present(sample.predictions.mask).any()))
         yield _examples(planted, a[~usable], sample.predictions, frame_hw, n_labels, habits)
 
 

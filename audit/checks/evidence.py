@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from audit.checks.outlines import masked, outline_evidence
@@ -55,7 +57,8 @@ def gather(  # noqa: PLR0913 - two tables, what is known of them, and two switch
     matched = _match(pairs, same, predictions.score, len(labels), len(predictions))
     explained = best(pairs.right[same], pairs.iou[same], len(predictions))[0]
     told = np.flatnonzero(judged[usable] & (area(labels.xyxy) > 0))
-    evidence = _label_evidence(labels, predictions, pairs, same, matched, explained)
+    sizes = [np.maximum(area(table.xyxy), 1e-9) for table in (labels, predictions)]
+    evidence = _label_evidence(labels, predictions, sizes, pairs, same, matched, explained)
     compared = Outlines()
     if masks is not None:
         evidence = evidence.replace(masked=masked(pairs, matched, masks))
@@ -68,7 +71,7 @@ def gather(  # noqa: PLR0913 - two tables, what is known of them, and two switch
     )
     evidence = _only(evidence, told)
     crowds = annotations[annotations.crowd]
-    unexplained = _unexplained(labels, crowds, predictions, pairs, same, matched, explained)
+    unexplained = _unexplained(sizes, crowds, predictions, pairs, same, matched, explained)
     unexplained = unexplained.replace(
         row=rows[unexplained.row],
         nearest=at(usable + first_annotation, unexplained.nearest, NO_ID),
@@ -96,6 +99,7 @@ def _sample(annotations: Annotations, judged: BoolArray, predictions: Prediction
 def _label_evidence(
     labels: Annotations,
     predictions: Predictions,
+    sizes: Sequence[FloatArray],
     pairs: Pairs,
     same: BoolArray,
     matched: IntArray,
@@ -106,9 +110,8 @@ def _label_evidence(
     rivalry = np.where(same, 0.0, support * (1 - explained[pairs.right]))
     rival_support, rival_pair = best(pairs.left, rivalry, n)
     rival = at(pairs.right, rival_pair, NO_ID)
-    size = np.maximum(area(labels.xyxy), 1e-9)
-    smaller = np.minimum(size[pairs.left], np.maximum(area(predictions.xyxy), 1e-9)[pairs.right])
-    guest_label, guest_count = _guests(labels, predictions, pairs, same)
+    smaller = np.minimum(sizes[0][pairs.left], sizes[1][pairs.right])
+    guest_label, guest_count = _guests(n, predictions, sizes[1], pairs, same)
     own = np.full(n, NO_ID)
     own[pairs.left[matched]] = pairs.right[matched]
     return LabelEvidence(
@@ -132,23 +135,25 @@ def _label_evidence(
         part_support=best(pairs.left[same], (predictions.score[pairs.right] * pairs.shared / smaller)[same], n)[0],
         guest_label=guest_label,
         guest_count=guest_count,
-        labelled_over=_labelled_over(labels),
+        labelled_over=_labelled_over(labels, sizes[0]),
     )
 
 
-def _labelled_over(labels: Annotations) -> FloatArray:
+def _labelled_over(labels: Annotations, size: FloatArray) -> FloatArray:
     pairs = pairs_within(labels.xyxy, labels.frame)
-    size = np.maximum(area(labels.xyxy), 1e-9)
     share = np.zeros(len(labels))
     for end in (pairs.left, pairs.right):
         np.maximum.at(share, end, pairs.shared / size[end])
     return share
 
 
-def _guests(labels: Annotations, predictions: Predictions, pairs: Pairs, same: BoolArray) -> tuple[IntArray, IntArray]:
-    """The likeliest other name predicted inside each label, and the number of such predictions; -1 and 0 for none."""
-    n = len(labels)
-    size = np.maximum(area(predictions.xyxy), 1e-9)
+def _guests(
+    n: int, predictions: Predictions, size: FloatArray, pairs: Pairs, same: BoolArray
+) -> tuple[IntArray, IntArray]:
+    """The likeliest other name predicted inside each of n labels, and how many such there are; -1 and 0 for none.
+
+    size: (predictions,) their areas.
+    """
     p = pairs[~same & (pairs.shared >= 0.5 * size[pairs.right])]
     likeliest = best(p.left, predictions.score[p.right], n)[1]
     guest = at(predictions.label[p.right], likeliest, NO_ID)
@@ -165,7 +170,7 @@ def _match(pairs: Pairs, same: BoolArray, score: FloatArray, n_left: int, n_righ
 
 
 def _unexplained(
-    labels: Annotations,
+    sizes: Sequence[FloatArray],
     crowds: Annotations,
     predictions: Predictions,
     pairs: Pairs,
@@ -173,9 +178,7 @@ def _unexplained(
     matched: IntArray,
     iou_same: FloatArray,
 ) -> Unexplained:
-    n = len(predictions)
-    size = np.maximum(area(predictions.xyxy), 1e-9)
-    label_size = np.maximum(area(labels.xyxy), 1e-9)
+    n, (label_size, size) = len(predictions), sizes
     iou_any, nearest_pair = best(pairs.right, pairs.iou, n)
     iou_other = best(pairs.right[~same], pairs.iou[~same], n)[0]
     inside = pairs.shared / size[pairs.right]

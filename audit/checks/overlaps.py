@@ -9,12 +9,12 @@ import numpy as np
 from audit.core.annotations import NO_ID, Annotations, Predictions
 from audit.core.boxes import Pairs
 from audit.core.masks import pair_iou, rle_of_rings
-from audit.core.table import BoolArray, FloatArray, IntArray, ObjectArray
+from audit.core.table import BoolArray, FloatArray, IntArray, ObjectArray, present
 
 
 def outlined(labels: Annotations) -> BoolArray:
     """(n,) rows that have a mask or an outline, not only a box."""
-    return np.array([m is not None or p is not None for m, p in zip(labels.mask, labels.points, strict=True)], bool)
+    return present(labels.mask) | present(labels.points)
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def with_mask_iou(
 
     Also gives those masks; None where no prediction has one.
     """
-    has_mask = np.array([m is not None for m in predictions.mask], bool)
+    has_mask = present(predictions.mask)
     if not has_mask.any():
         return pairs, None
     hw = frame_hw[labels.frame]

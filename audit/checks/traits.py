@@ -23,7 +23,10 @@ class Candidates:
 
 def columns(*values: np.ndarray) -> FloatArray:
     """The traits side by side, with a constant one in front. Each (n,)."""
-    return np.column_stack([np.ones(len(values[0])), *(np.asarray(v, np.float64) for v in values)])
+    traits = np.ones((len(values[0]), len(values) + 1))
+    for i, value in enumerate(values, start=1):
+        traits[:, i] = value
+    return traits
 
 
 def logit(p: FloatArray) -> FloatArray:

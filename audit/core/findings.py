@@ -60,6 +60,14 @@ MODEL_FREE = (
 )
 """Told by all the labels together, without a model. A person looks at them; none has one plain fix."""
 
+NEED_MODEL = (
+    FindingType.MISSING_ANNOTATION,
+    FindingType.LOW_OVERLAP,
+    FindingType.MISMATCHING_LABEL,
+    FindingType.EXTRA_ANNOTATION,
+)
+"""Told by predictions only."""
+
 
 @dataclass(frozen=True, eq=False)
 class Findings(Table):
@@ -113,7 +121,8 @@ def with_ids(findings: Findings, snapshot: Snapshot) -> Findings:
     f = findings
     used, place = np.unique(f.frame, return_inverse=True)
     frames = snapshot.frames[used]
-    identities = zip(frames.name, frames.task, frames.job, frames.number, strict=True)
+    columns = (frames.name, frames.task.tolist(), frames.job.tolist(), frames.number.tolist())
+    identities = zip(*columns, strict=True)
     frame_keys = _text_keys(f"{n}|{t}|{j}|{k}" for n, t, j, k in identities)
     label_keys = _text_keys(("", *snapshot.labels))
     boxes = np.rint(np.nan_to_num(np.hstack([f.xyxy, f.suggested_xyxy]), nan=-1, posinf=-2, neginf=-3))

@@ -45,7 +45,9 @@ class Table:
         return len(getattr(self, fields(self)[0].name))
 
     def __getitem__(self: T, index: Index) -> T:
-        return type(self)(**{name: values[index] for name, values in self.columns().items()})
+        first, *others = self.columns().items()
+        rows = first[1][index]
+        return type(self)(**{first[0]: rows, **{name: _rows(values, index, len(rows)) for name, values in others}})
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """The columns by name, in the order they are declared."""
@@ -75,6 +77,22 @@ def objects(values: Iterable[Any]) -> ObjectArray:
         for i, value in enumerate(items):
             array[i] = value
     return array
+
+
+def present(values: ObjectArray) -> BoolArray:
+    """(n,) which rows hold something, that is not None."""
+    if _is_constant(values):
+        return np.full(len(values), values[0] is not None)
+    return np.fromiter((v is not None for v in values), np.bool_, len(values))
+
+
+def _rows(values: NDArray[Any], index: Index, n: int) -> NDArray[Any]:
+    return np.broadcast_to(values[:1], (n, *values.shape[1:])) if _is_constant(values) else values[index]
+
+
+def _is_constant(values: NDArray[Any]) -> bool:
+    """Whether this is a column that was left out: one value in memory stands for all rows."""
+    return len(values) > 1 and values.strides[0] == 0
 
 
 def _build(owner: str, f: Any, value: Any, n: int) -> NDArray[Any]:

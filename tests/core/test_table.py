@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from audit.core.annotations import Annotations, Predictions
-from audit.core.table import objects
+from audit.core.table import objects, present
 
 
 def test_empty_tables_have_their_columns() -> None:
@@ -55,3 +55,25 @@ def test_objects_keep_sequences_of_one_length() -> None:
     assert objects([rings, rings]).shape == (2,)
     assert objects([]).shape == (0,)
     assert objects([None, b"x"]).tolist() == [None, b"x"]
+
+
+def test_a_column_that_was_left_out_takes_no_memory_and_stays_so() -> None:
+    n = 1000
+    table = Predictions(xyxy=np.ones((n, 4)), label=np.zeros(n), score=np.ones(n))
+    for rows in (slice(2, 900), np.arange(0, n, 3), np.arange(n) % 2 == 0):
+        part = table[rows]
+        assert len(part.mask) == len(part) == len(part.score)
+        assert part.mask.strides == part.model.strides == (0,)
+        assert part.mask.tolist() == [None] * len(part)
+    assert table[:0].model.tolist() == []
+    assert Predictions.concat([table, table]).model.tolist() == [0] * 2 * n
+    with pytest.raises(ValueError, match="read-only"):
+        table.model[0] = 1
+
+
+@pytest.mark.parametrize("values", [[], [None], [b""], [None, b"x", None], [None] * 3])
+def test_rows_that_hold_something(values: list[bytes | None]) -> None:
+    assert present(objects(values)).tolist() == [v is not None for v in values]
+    boxes = Predictions(xyxy=np.ones((4, 4)), label=np.zeros(4), score=np.ones(4))
+    assert not present(boxes.mask).any()
+    assert len(present(boxes.mask)) == 4
