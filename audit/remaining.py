@@ -11,18 +11,30 @@ from audit import decisions
 from audit.chances import settled
 from audit.core.decisions import Decision, agreed
 from audit.core.findings import Findings, FindingType
-from audit.core.table import FloatArray, IntArray
+from audit.core.table import BoolArray, FloatArray, IntArray
 from audit.loop.agreement import seconds
 from audit.loop.blind import blind_questions
 from audit.loop.queue import bands
 from audit.review import BLIND
 from audit.runs import RunFolder
-from audit.trust.left_over import Estimate, Rest, Sampled, by_type, drawn, rest_of_frames, rest_of_labels, together
+from audit.trust.left_over import (
+    DRAWS,
+    Drawn,
+    Estimate,
+    Rest,
+    Sampled,
+    by_type,
+    drawn,
+    rest_of_frames,
+    rest_of_labels,
+    together,
+)
 from audit.trust.reliability import Reliability, calibration_error, reliability
 from audit.trust.stopping import Advice, advise, pace
 from audit.trust.verdicts import OPEN, Facts, Recalibration, facts_of, learnt_from
 
 FOLDS = 5
+FEW_DRAWS = 300
 FEWEST = 30
 """Verdicts from which on a calibration error says something."""
 
@@ -81,26 +93,39 @@ def remaining(run: RunFolder, findings: Findings, said: Sequence[Decision]) -> R
     """Estimate from a run's decisions. findings: all of the run, with ids. said: its decisions, oldest first."""
     judged, real = settled(findings, agreed(said))
     facts = facts_of(findings)
-    taught = learnt_from(facts[judged], real[judged])
-    waiting = facts[~judged]
-    draws = drawn(learnt_from(facts[judged], real[judged], OPEN), waiting, bands(taught.chance(waiting)))
+    draws = _draws(facts, judged, real)
     labels, frames, mistakes = _sampled(run, findings)
     rests = [rest_of_labels(labels)] if labels.asked else []
     rests += [rest_of_frames(frames)] if frames.asked else []
-    found, times = int(real[judged].sum()), [t for taken in seconds(said).values() for t in taken.tolist()]
     return Remaining(
         judged=int(judged.sum()),
-        found=found,
-        waiting=len(waiting),
+        found=int(real.sum()),
+        waiting=int((~judged).sum()),
         findings=together(draws.total()),
         by_type=by_type(draws),
         labels=_part(labels, rest_of_labels(labels)),
         frames=_part(frames, rest_of_frames(frames)),
         total=together(draws.total(), *rests) if labels.asked and frames.asked else None,
         mistakes=mistakes,
-        advice=advise(draws, found, pace(times)),
+        advice=advise(draws, int(real.sum()), _pace(said)),
         trusted=_trusted(facts[judged], real[judged]),
     )
+
+
+def outlook(findings: Findings, said: Sequence[Decision]) -> tuple[Advice, int]:
+    """The advice alone, a little rougher and much cheaper, and how many findings have a verdict."""
+    judged, real = settled(findings, agreed(said))
+    return advise(_draws(facts_of(findings), judged, real, FEW_DRAWS), int(real.sum()), _pace(said)), int(judged.sum())
+
+
+def _draws(facts: Facts, judged: BoolArray, real: FloatArray, number: int = DRAWS) -> Drawn:
+    waiting = facts[~judged]
+    ranked = learnt_from(facts[judged], real[judged]).chance(waiting)
+    return drawn(learnt_from(facts[judged], real[judged], OPEN), waiting, bands(ranked), number=number)
+
+
+def _pace(said: Sequence[Decision]) -> float:
+    return pace([t for taken in seconds(said).values() for t in taken.tolist()])
 
 
 def _part(sample: Sampled, rest: Rest) -> Part | None:

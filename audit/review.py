@@ -189,6 +189,11 @@ class Review:
             raise UsageError(f"this run has no finding {finding[:40]!r}; was the audit run again? Open the review anew")
         return self._row[finding]
 
+    @property
+    def real(self) -> Findings:
+        """The findings of the run, without what was planted or drawn by chance."""
+        return self.findings[: self._n_real]
+
     def counts(self, wanted: Filter = EVERYTHING) -> Counts:
         """How far this reviewer is with the findings wanted; planted questions are not counted."""
         with self._lock:

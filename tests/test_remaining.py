@@ -49,7 +49,7 @@ def test_an_empty_run_has_nothing_left(tmp_path: Path) -> None:
     run = save_run(tmp_path)
     left = told(run)
     assert (left.judged, left.waiting, left.findings.high, left.total, left.trusted) == (0, 0, 0, None, None)
-    assert advice_line(left) == "Every finding has a verdict."
+    assert advice_line(left.advice, left.judged) == "Every finding has a verdict."
     assert not trust_of(run)
     stream = io.StringIO()
     write_review_text(summary(run), stream)
@@ -61,7 +61,7 @@ def test_before_any_verdict_the_scores_speak(tmp_path: Path) -> None:
     left = told(run)
     scores = run.findings().score
     assert left.findings.low < scores.sum() < left.findings.high
-    assert advice_line(left).startswith("Going by the scores alone, review ")
+    assert advice_line(left.advice, left.judged).startswith("Going by the scores alone, review ")
     assert left.labels is None
     assert "Labels no finding is about" not in [name for name, _, _ in remaining_rows(left)]
 

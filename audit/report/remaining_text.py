@@ -30,14 +30,13 @@ def remaining_rows(told: Remaining) -> list[tuple[str, str, str]]:
     return rows
 
 
-def advice_line(remaining: Remaining) -> str:
-    """What to do next, in a sentence or two."""
-    advice = remaining.advice
+def advice_line(advice: Advice, judged: int) -> str:
+    """What to do next, in a sentence or two. judged: findings with a verdict."""
     target = _percent(advice.target)
     if not advice.waiting:
         return "Every finding has a verdict."
     share = advice.share
-    if not remaining.judged:
+    if not judged:
         sure = f" ({advice.surely:,} to be 95 % sure)" if advice.surely > advice.more else ""
         return (
             f"Going by the scores alone, review {advice.more:,} findings to have found {target} of the mistakes{sure}."

@@ -82,7 +82,7 @@ def _remaining(told: ReviewSummary) -> list[str]:
     left = told.remaining
     lines = ["Mistakes still left (95 % interval)", *_table(remaining_rows(left))]
     lines += [] if left.total else [f"  {BLIND_HINT}"]
-    lines += ["", advice_line(left)]
+    lines += ["", advice_line(left.advice, left.judged)]
     if left.trusted:
         lines.append(trusted_line(left.trusted))
     if left.mistakes:

@@ -50,7 +50,7 @@ def trust_of(run: RunFolder) -> Trust:
         return Trust(tuple(diagrams))
     diagrams += _judged(told)
     hint = "" if told.total else BLIND_HINT
-    return Trust(tuple(diagrams), tuple(remaining_rows(told)), advice_line(told), hint)
+    return Trust(tuple(diagrams), tuple(remaining_rows(told)), advice_line(told.advice, told.judged), hint)
 
 
 def _planted(c: Calibration) -> Diagram:

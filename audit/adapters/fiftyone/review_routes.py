@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
+from audit.adapters.fiftyone.review_outlook import Outlook
 from audit.core.questions import Answer
 from audit.errors import AuditError, UsageError
 from audit.loop.queue import Filter
@@ -44,6 +45,7 @@ class ReviewRoutes:
     def __init__(self, review: Review) -> None:
         self.review = review
         self.spots = Spots(review.run, review.findings)
+        self.outlook = Outlook(review.run, review.real)
         self.token = secrets.token_urlsafe(24)
         self.rows = list(rows_of(review.run, review.findings))
 
@@ -83,6 +85,7 @@ class ReviewRoutes:
         finding, label = str(asked.get("finding")), str(asked.get("label") or "")
         seconds = float(asked.get("seconds") or 0)
         self.review.answer(finding, Answer(asked.get("answer")), label=label, seconds=seconds)
+        self.outlook.answered()
         return self._told([], _filter(asked))
 
     def _undo(self, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,7 +96,7 @@ class ReviewRoutes:
         rows = [self.review.row(i) for i in findings]
         self.spots.prepare(rows)
         items = [self._item(i, row) for i, row in zip(findings, rows, strict=True)]
-        return {"items": items, "counts": asdict(self.review.counts(wanted))}
+        return {"items": items, "counts": asdict(self.review.counts(wanted)), "outlook": self.outlook.text()}
 
     def _item(self, finding: str, row: int) -> dict[str, Any]:
         """One question, ready to be shown. All texts are to be shown as text."""

@@ -13,9 +13,11 @@ from PIL import Image
 from audit import decisions
 from audit.adapters.fiftyone import review_app
 from audit.adapters.fiftyone.review_app import PLUGIN_LINK, PLUGINS_DIR, plugins_dir, review_server
+from audit.adapters.fiftyone.review_outlook import EVERY
 from audit.errors import UsageError
-from audit.review import Review
+from audit.review import BLIND, Plan, Review
 from tests.report.conftest import real_tables, save_run
+from tests.test_review_blind import write
 
 starlette = pytest.importorskip("starlette", reason="comes with the extra 'fiftyone'")
 
@@ -150,3 +152,33 @@ def test_a_reviewer_without_a_name_is_refused_before_anything_starts(tmp_path: P
     run = save_run(tmp_path, **real_tables(tmp_path))
     with pytest.raises(UsageError, match="no reviewer's name"), review_server(run, "\n", "none"):
         pass
+
+
+def test_questions_drawn_by_chance_name_no_type_and_photos_say_what_counts(tmp_path: Path) -> None:
+    client = Client(Review(save_run(tmp_path, **real_tables(tmp_path)), "ann", Plan(blind=1.0)))
+    review = client.routes.review
+    items = client.post("ask", {"number": 16}).json()["items"]
+    blind = [i for i in items if review.is_blind(review.row(i["id"]))]
+    assert blind
+    for item in blind:
+        assert (item["type"], item["title"]) == ("", "Drawn by chance")
+        whole = item["question"]["text"].startswith("Does anything")
+        assert ("person, bus, tie, cat" in item["reason"]) == whole
+        assert "%" not in item["question"]["text"]
+        assert "proposed" not in {p["role"] for p in item["paths"]} or whole
+        assert client.post("answer", {"finding": item["id"], "answer": "yes"}).status_code == 200
+    assert len(decisions.read(review.run.path / BLIND)) == len(blind)
+    client.routes.spots.close()
+
+
+def test_after_some_answers_the_page_is_told_when_to_stop(tmp_path: Path) -> None:
+    client = Client(Review(write(tmp_path / "run"), "ann"))
+    for answered in range(EVERY):
+        item = client.post("ask", {"number": 1}).json()["items"][0]
+        told = client.post("answer", {"finding": item["id"], "answer": "yes", "seconds": 4}).json()
+        assert answered == EVERY - 1 or told["outlook"] == ""
+    client.routes.outlook.close()
+    told = client.post("ask", {"number": 1}).json()
+    assert told["outlook"].startswith("Found so far: ")
+    assert " 90 %" in told["outlook"]
+    client.routes.spots.close()

@@ -125,7 +125,7 @@ class Visit:
 @contextmanager
 def command(run: RunFolder, *options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """``cvat-audit review`` as a process; gives the address it tells. Killed afterwards."""
-    arguments = ["review", str(run.path), "--reviewer", "ann", "--no-browser", *options]
+    arguments = ["review", str(run.path), "--reviewer", "ann", "--blind-sample", "0%", "--no-browser", *options]
     own = {"XDG_STATE_HOME": str(run.path.parent / "state")}  # and so a database of its own
     environment = {name: value for name, value in os.environ.items() if name != URI} | own
     process = subprocess.Popen(

@@ -54,6 +54,7 @@
     const [session, setSession] = useState(null);
     const [queue, setQueue] = useState(null);
     const [counts, setCounts] = useState(null);
+    const [outlook, setOutlook] = useState(""); // what is found so far, and when to stop
     const [filter, setFilter] = useState(NO_FILTER);
     const [problem, setProblem] = useState("");
     const [last, setLast] = useState(null);
@@ -117,6 +118,7 @@
       times.current = [...times.current.slice(1 - RATE_OVER), seconds]; // only now is it on disk
       show(live.queue.filter((i) => i.id !== item.id));
       setCounts(told.counts);
+      setOutlook(told.outlook);
       setLast(said === "other" ? `Saved: other label, ${label}` : `Saved: ${
         said === "unsure" ? "unsure" : item.question[said]}`);
       fill();
@@ -133,7 +135,7 @@
     const spent = times.current.reduce((a, b) => a + b, 0);
     const rate = spent > 0 ? times.current.length / spent : 0; // answers a second
     const waiting = queue === null || live.filling || live.more;
-    return { session, waiting, current, counts, filter, problem, last, rate, answer, undo, change };
+    return { session, waiting, current, counts, outlook, filter, problem, last, rate, answer, undo, change };
   }
 
   function Shapes({ item }) {
@@ -334,7 +336,8 @@
               h(Button, { keys: ["U", "ArrowDown"], onClick: () => press("unsure") }, "Unsure"),
               asked.other ? h(Button, { keys: ["L"], onClick: () => press("other") }, asked.other) : null,
               undo),
-          h(Facts, { item: current })));
+          h(Facts, { item: current }),
+          review.outlook ? h("p", { className: "soft outlook" }, review.outlook) : null));
     }
     const frame = whole ? { ref: dialog, className: "cvat-audit whole", tabIndex: -1, "aria-label": "Review" } : { className: "cvat-audit" };
     const page = h(whole ? "dialog" : "div", frame,
