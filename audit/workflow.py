@@ -16,7 +16,7 @@ from audit.checks.alone import model_free
 from audit.checks.evidence import FLOOR
 from audit.comparing import Comparison, compare
 from audit.core.annotations import Annotations, Snapshot
-from audit.core.findings import MODEL_FREE, Findings, FindingType
+from audit.core.findings import MODEL_FREE, NEED_MODEL, Findings, FindingType
 from audit.core.labels import LabelMatch, listing, match_labels
 from audit.core.table import BoolArray
 from audit.errors import UsageError
@@ -224,7 +224,7 @@ def _manifest(
         "settings": {
             "map": dict(settings.mapping),
             "allow_unmatched": settings.allow_unmatched,
-            "types": [t.code for t in FindingType if t in settings.types],
+            "types": [t.code for t in FindingType if t in settings.types and (auditors or t not in NEED_MODEL)],
             "min_score": settings.floor,
         },
         "versions": {"cvat-audit": version("cvat-audit"), "numpy": np.__version__},

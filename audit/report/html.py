@@ -100,7 +100,7 @@ def _context(run: RunFolder, marks: Marks, shown: list[Card], threshold: float) 
         "n_frames": n_frames,
         "n_audited": n_audited,
         "statistics": statistics,
-        "types": _type_rows(statistics),
+        "types": _type_rows(statistics, manifest),
         "groups": _groups(statistics),
         "plots": _plots(marks, n_frames, threshold),
         "trust": trust_of(run),
@@ -150,9 +150,15 @@ def _asset(name: str) -> str:
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
-def _type_rows(statistics: Statistics) -> list[dict[str, Any]]:
-    rows = _rows(statistics.by_type)
-    return [{**row, "code": kind.code, "told": EXPLAINED[kind]} for row, kind in zip(rows, FindingType, strict=True)]
+def _type_rows(statistics: Statistics, manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The types that were looked for: "0 %" of what nobody looked for would be a claim."""
+    sought = (manifest.get("settings") or {}).get("types")
+    rows = zip(_rows(statistics.by_type), FindingType, strict=True)
+    return [
+        {**row, "code": kind.code, "told": EXPLAINED[kind]}
+        for row, kind in rows
+        if sought is None or kind.code in sought
+    ]
 
 
 def _groups(statistics: Statistics) -> list[dict[str, Any]]:

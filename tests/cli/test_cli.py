@@ -66,6 +66,8 @@ def test_fail_on(cvat_audit: Command, export: Path, results: Path, rule: str, co
     [
         (["nowhere", "--predictions", "{results}"], "nowhere"),
         (["{export}", "--model", "nothing.pt"], "nothing.pt"),
+        (["{export}", "--type", "low_overlap"], "low_overlap is told by a model only"),
+        (["{export}", "--fail-on", "missing-annotation:0.9"], "missing_annotation is told by a model only"),
         (["{export}", "--predictions", "nothing.json"], "does not exist"),
         (["{export}", "--predictions", "{results}", "--map", "cow"], "CLASS=LABEL"),
         (["{export}", "--predictions", "{results}", "--map", "cow=person"], "no model has a class 'cow'"),

@@ -104,6 +104,8 @@ def test_tracks_that_jump_and_blink(cvat_audit: Command, video: Path, tmp_path: 
     report = (tmp_path / "out" / "report.html").read_text()
     assert "no model was asked" in report
     assert "Broken track" in report
+    assert "Invalid shape" in report
+    assert "Missing label" not in report  # nobody looked for it
 
 
 def test_a_broken_track_can_be_decided_and_a_label_for_it_is_of_no_use(cvat_audit: Command, video: Path) -> None:
