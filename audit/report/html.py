@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from audit.core.findings import FindingType
+from audit.memory import give_back
 from audit.ports import Progress
 from audit.report.gallery import Card, cards, safe_link, shorten
 from audit.report.plots import (
@@ -62,7 +63,9 @@ def write_report(run: RunFolder, path: Path, *, gallery: int = 200, threshold: f
     """
     marks = finding_marks(run)
     worst = run.findings(rows=np.argsort(-marks.score, kind="stable")[:gallery])
-    context = _context(run, marks, cards(run, worst, progress), threshold)
+    shown = cards(run, worst, progress)
+    give_back()  # of some hundred pictures
+    context = _context(run, marks, shown, threshold)
     template = _environment().get_template("report.html.j2")
     with atomic(path, "w") as stream:
         for part in template.generate(**context):

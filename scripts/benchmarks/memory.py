@@ -95,6 +95,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, nargs="+", default=[1000, 20000])
     args = parser.parse_args()
+    peaks: dict[str, list[tuple[int, float]]] = {}
     for frames in args.frames:
         with tempfile.TemporaryDirectory() as name:
             make_set(Path(name) / "set", frames)
@@ -106,6 +107,10 @@ def main() -> None:
                 megabytes, seconds = peak(["run", f"{name}/set", *option, "--out", out, "--no-fiftyone"])
                 stages = json.loads((Path(out) / "manifest.json").read_text())["timings"]
                 show(f"cvat-audit run, {what}", frames=frames, peak_mb=megabytes, seconds=seconds, **stages)
+                peaks.setdefault(what, []).append((frames, megabytes))
+    for what, ((few, low), *_, (many, high)) in ((w, p) for w, p in peaks.items() if len(p) > 1):
+        slope = 1024 * (high - low) / (many - few)
+        show(f"growth, {what}", frames=many - few, mb=high - low, share=high / low - 1, kb_per_frame=slope)
 
 
 if __name__ == "__main__":
