@@ -14,7 +14,7 @@ import pyarrow as pa
 from audit.blocks import BLOCK_FRAMES, FrameTable
 from audit.calibration import write_calibration
 from audit.checks import Knowledge, find, study, with_reasons, witnesses
-from audit.checks.alone import after_models
+from audit.checks.alone import ModelsWord
 from audit.checks.evidence import combine, gather
 from audit.checks.held_out import held_out
 from audit.core.annotations import NO_ID, Annotations, Predictions, ShapeType, Snapshot, comparable
@@ -29,7 +29,7 @@ from audit.trust.prior import PRIOR
 
 STUDY_FRAMES = 1024
 """Frames that habits and weights are learnt from, evenly chosen: more tell nothing new."""
-FINDINGS_AT_ONCE = 1 << 13
+FINDINGS_AT_ONCE = 1 << 12
 """Findings sorted into their final place in one go."""
 REASONS_BY_SHAPE = tuple(shape.name.lower() for shape in ShapeType)
 OTHER_REASONS = ("crowd region", "label unknown to every model", "frame not predicted")
@@ -99,31 +99,29 @@ def compare(
     n_annotations = n_predictions = 0
     scores: list[FloatArray] = []
     left_out: Counter[str] = Counter()
-    lacking = np.zeros(len(snapshot.frames), bool)
+    said = ModelsWord(Findings() if alone is None else alone, len(snapshot.frames))
     with Spool(out.parent) as unsorted:
         with progress.task("Comparing", len(snapshot.frames)) as advance:
             for number, block in enumerate(_blocks(comparison)):
-                found = _found(comparison, block, knowledge, types, floor, frame_hw)
+                found = _found(comparison, block, knowledge, types, floor, frame_hw, said)
                 unsorted.add(number, to_arrow(found, snapshot.labels))
                 scores.append(found.score)
-                lacking[found.frame[found.type == FindingType.MISSING_ANNOTATION]] = True
                 left_out += _not_compared(comparison, block.annotations)
                 n_annotations += len(block.annotations)
                 n_predictions += block.read
                 advance(block.frames)
                 give_back()
-        told = _told(alone, lacking, comparison, floor)
-        unsorted.add(number + 1, to_arrow(told, snapshot.labels))
+        told = _told(said, comparison, floor)
+        for piece, start in enumerate(range(0, len(told), FINDINGS_AT_ONCE), start=number + 1):
+            unsorted.add(piece, to_arrow(told[start : start + FINDINGS_AT_ONCE], snapshot.labels))
         scores.append(told.score)
         _write_sorted(unsorted, np.concatenate(scores), out, snapshot.labels)
     return Outcome(n_annotations, n_predictions, sum(map(len, scores)), _in_order(left_out))
 
 
-def _told(alone: Findings | None, lacking: BoolArray, comparison: Comparison, floor: float) -> Findings:
-    """What all labels together tell, with ids, ranked. lacking: (frames,) those on which a label is missing."""
-    found = Findings() if alone is None else alone
-    if len(comparison.knows):
-        found = after_models(found, lacking)
+def _told(said: ModelsWord, comparison: Comparison, floor: float) -> Findings:
+    """What all labels together tell, with ids, ranked."""
+    found = said.left() if len(comparison.knows) else said.told
     found = found[ranking(found, np.flatnonzero(found.score >= floor))]
     return with_ids(found, comparison.snapshot)
 
@@ -151,8 +149,9 @@ def _found(
     types: Collection[FindingType],
     floor: float,
     frame_hw: IntArray,
+    said: ModelsWord,
 ) -> Findings:
-    """The findings of one block, with reasons; rows point into the whole."""
+    """The findings of one block, with reasons; rows point into the whole. said: hears of them."""
     local = replace(comparison.snapshot, annotations=block.annotations)
     evidence = gather(
         block.annotations,
@@ -165,7 +164,9 @@ def _found(
     found = find(evidence, local, types=types, floor=floor, knowledge=knowledge)
     found = with_reasons(found, local, frame_hw, witnesses(found, evidence))
     moved = {name: np.where(r < 0, NO_ID, r + block.first) for name, r in _pointers(found).items()}
-    return found.replace(**moved)
+    found = found.replace(**moved)
+    said.hear(found, evidence.labels, block.first)
+    return found
 
 
 def _pointers(found: Findings) -> dict[str, IntArray]:
@@ -217,6 +218,8 @@ def _write_sorted(unsorted: Spool, score: FloatArray, out: Path, labels: tuple[s
             place = rank[done : done + len(rows)]
             ranked.split(place // FINDINGS_AT_ONCE, rows.append_column("rank", pa.array(place)))
             done += len(rows)
+            give_back()
         for group in ranked.groups:
             rows = ranked.read(group)
             write(rows.take(pa.array(np.argsort(rows["rank"].to_numpy()))).drop_columns(["rank"]))
+            give_back()

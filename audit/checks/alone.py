@@ -8,6 +8,7 @@ import numpy as np
 
 from audit.checks.empties import empty_frames
 from audit.checks.look_alikes import Differences, differences, findings_of
+from audit.checks.tables import LabelEvidence
 from audit.checks.tracks import broken_tracks
 from audit.checks.unusual import unusual_shapes
 from audit.core.annotations import Annotations, Frames
@@ -19,6 +20,10 @@ Look = Callable[[Differences], FloatArray]
 """(n,) how far the pictures of each row's two frames differ at its place, in standard deviations; NaN: cannot tell."""
 SEEN_EMPTY = 0.3
 """What is left of an empty frame's score once a model has looked at it and seen nothing either."""
+SEEN_SO = 0.1
+"""What is left of an unusual shape's score if a model sees it just so."""
+CONFIRMED = 0.4
+"""Score × IoU of a prediction of the same name from which it says so."""
 
 
 def model_free(
@@ -53,11 +58,34 @@ def model_free(
     return told
 
 
-def after_models(told: Findings, lacking: np.ndarray) -> Findings:
-    """What models leave of them. lacking: (frames,) where a model sees an object that nobody labelled.
+class ModelsWord:
+    """What models say of such findings, gathered block by block of frames. told: all of them; frames: how many."""
 
-    Such a frame's missing labels are told one by one; where a model sees nothing, an empty frame is likely empty.
-    """
-    empty = told.type == FindingType.EMPTY_FRAME
-    told = told.replace(score=np.where(empty, SEEN_EMPTY * told.score, told.score))
-    return told[~(empty & lacking[told.frame])]
+    def __init__(self, told: Findings, frames: int) -> None:
+        self.told = told
+        self._lacking = np.zeros(frames, bool)
+        self._unusual = told.annotation[told.type == FindingType.UNUSUAL_SHAPE]
+        self._confirmed: set[int] = set()
+        self._doubt: dict[int, float] = {}
+
+    def hear(self, found: Findings, labels: LabelEvidence, first: int) -> None:
+        """Of one block. found: its findings. labels: what models say of its annotations, whose rows begin at first."""
+        self._lacking[found.frame[found.type == FindingType.MISSING_ANNOTATION]] = True
+        seen = labels.row[labels.own_support >= CONFIRMED] + first
+        self._confirmed.update(seen[np.isin(seen, self._unusual)].tolist())
+        rows = np.flatnonzero(np.isin(found.annotation, self._unusual))
+        self._doubt.update(zip(found.annotation[rows].tolist(), found.score[rows].tolist(), strict=True))
+
+    def left(self) -> Findings:
+        """What is left of the findings.
+
+        A frame on which a model sees objects has its missing labels told one by one; one on which it sees nothing is
+        likely empty. An unusual shape that a model sees just so is likely right; one that has a likelier finding by
+        a model is told by that: one cause gives one finding.
+        """
+        t, empty = self.told, self.told.type == FindingType.EMPTY_FRAME
+        unusual = t.type == FindingType.UNUSUAL_SHAPE
+        right = unusual & np.isin(t.annotation, list(self._confirmed))
+        score = t.score * np.where(empty, SEEN_EMPTY, np.where(right, SEEN_SO, 1.0))
+        other = np.array([self._doubt.get(row, 0.0) for row in t.annotation.tolist()], float)
+        return t.replace(score=score)[~((empty & self._lacking[t.frame]) | (unusual & (other >= score)))]

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit.checks.alone import SEEN_EMPTY, after_models, model_free
+from audit.checks.alone import SEEN_EMPTY, SEEN_SO, ModelsWord, model_free
 from audit.checks.empties import PHOTO_SCORE, VIDEO_SCORE, empty_frames
 from audit.checks.look_alikes import Differences, differences, findings_of
+from audit.checks.tables import LabelEvidence
 from audit.checks.unusual import unusual_shapes
 from audit.core.annotations import Annotations, Frames, ShapeType
 from audit.core.findings import MODEL_FREE, Findings, FindingType
@@ -279,9 +280,23 @@ def test_types_can_be_switched_off_and_a_frame_without_labels_is_told_once() -> 
 
 def test_models_speak_of_empty_frames_too() -> None:
     told = Findings(type=[T.EMPTY_FRAME, T.EMPTY_FRAME, T.BROKEN_TRACK], frame=[0, 1, 1], score=[0.6, 0.6, 0.6])
-    left = after_models(told, np.array([False, True]))
+    said = ModelsWord(told, 2)
+    said.hear(Findings(type=[T.MISSING_ANNOTATION], frame=[1], score=[0.4]), LabelEvidence(), 0)
+    left = said.left()
     assert left.type.tolist() == [T.EMPTY_FRAME, T.BROKEN_TRACK]
     assert left.score.tolist() == pytest.approx([0.6 * SEEN_EMPTY, 0.6])
+
+
+def test_models_speak_of_unusual_shapes_too() -> None:
+    """Rows 10 and 11 of a block that begins at row 8 are seen, 11 barely; 12 has a likelier finding, 13 a weaker."""
+    told = Findings(type=[T.UNUSUAL_SHAPE] * 4, frame=[0] * 4, score=[0.4] * 4, annotation=[10, 11, 12, 13])
+    labels = LabelEvidence(row=[2, 3], frame=[0, 0], label=[0, 0], xyxy=[A, B], own_support=[0.8, 0.2])
+    found = Findings(type=[T.LOW_OVERLAP] * 3, frame=[0] * 3, score=[0.9, 0.1, 0.9], annotation=[12, 13, 99])
+    said = ModelsWord(told, 1)
+    said.hear(found, labels, 8)
+    assert said.left().annotation.tolist() == [10, 11, 13]
+    assert said.left().score.tolist() == pytest.approx([0.4 * SEEN_SO, 0.4, 0.4])
+    assert len(ModelsWord(Findings(), 0).left()) == 0
 
 
 def test_every_finding_says_why_and_time_is_not_quadratic() -> None:
