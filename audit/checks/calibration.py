@@ -12,6 +12,7 @@ from audit.checks.evidence import Evidence, Sample, gather
 from audit.checks.extra import TRAITS as EXTRA_TRAITS
 from audit.checks.extra import extra_candidates
 from audit.checks.habits import Habits, habits_of
+from audit.checks.kinship import Kinship, kinship
 from audit.checks.low_overlap import TRAITS as LOW_OVERLAP_TRAITS
 from audit.checks.low_overlap import low_overlap_candidates
 from audit.checks.mismatching_label import TRAITS as MISMATCHING_LABEL_TRAITS
@@ -72,7 +73,7 @@ def learnt(evidence: Evidence, n_labels: int, habits: Habits, prior: Weights) ->
     frames = len(np.unique(sample.annotations.frame))
     copies = min(MOST_REPEATS, max(1, COST_FRAMES // max(frames, 1)))
     usual = habits if sample.step > 1 else None
-    parts = list(examples(sample, evidence.frame_hw, n_labels, usual, copies))
+    parts = list(examples(sample, evidence.frame_hw, n_labels, usual, copies, habits.kin))
     return {kind: weights_from([p[kind] for p in parts], before) for kind, before in prior.items()} if parts else prior
 
 
@@ -86,20 +87,27 @@ def weights_from(parts: Sequence[tuple[FloatArray, FloatArray]], prior: FloatArr
 
 
 def examples(
-    sample: Sample, frame_hw: IntArray, n_labels: int, habits: Habits | None, copies: int = MOST_REPEATS
+    sample: Sample,
+    frame_hw: IntArray,
+    n_labels: int,
+    habits: Habits | None,
+    copies: int = MOST_REPEATS,
+    kin: Kinship | None = None,
 ) -> Iterator[Examples]:
     """Traits and truth of every candidate in some copies of the sample with mistakes planted.
 
     habits: those of the whole, or None to take them from each copy (right when the sample is the whole).
+    kin: if known already; else from the sample's predictions.
     """
     order = np.lexsort([sample.annotations.annotation_id, sample.annotations.frame])  # not that of the file
     a = sample.annotations[order]
     usable = sample.judged[order] & comparable(a) & (area(a.xyxy) > 0)
     if usable.sum() < FEWEST:
         return
+    kin = kinship(sample.predictions) if kin is None else kin
     for seed in range(copies):
         planted = plant(a[usable], frame_hw, seed, RATE, outlines=bool(present(sample.predictions.mask).any()))
-        yield _examples(planted, a[~usable], sample.predictions, frame_hw, n_labels, habits)
+        yield _examples(planted, a[~usable], sample.predictions, frame_hw, n_labels, habits or kin)
 
 
 def _examples(
@@ -108,7 +116,7 @@ def _examples(
     predictions: Predictions,
     frame_hw: IntArray,
     n_labels: int,
-    habits: Habits | None,
+    known: Habits | Kinship,
 ) -> Examples:
     together = Annotations.concat([planted.annotations, others])
     order = np.argsort(together.frame, kind="stable")
@@ -116,7 +124,8 @@ def _examples(
     original = np.concatenate([planted.original, np.full(len(others), -2)])[order]
     judged = (np.arange(len(together)) < len(planted.annotations))[order]
     evidence = gather(together[order], predictions, judged=judged, frame_hw=frame_hw, sampling=0, outlines=False)
-    found = candidates(evidence, habits_of(evidence, n_labels) if habits is None else habits)
+    habits = habits_of(evidence, n_labels, known) if isinstance(known, Kinship) else known
+    found = candidates(evidence, habits)
     made, t = mistake[evidence.labels.row], evidence.twins
     hits: dict[FindingType, BoolArray] = {
         kind: made[found[kind].rows] == kind

@@ -8,6 +8,7 @@ import numpy as np
 
 from audit.checks.outlines import masked, outline_evidence
 from audit.checks.overlaps import at, best, drawn_masks, outlined, refined, with_mask_iou
+from audit.checks.surroundings import Surroundings, surroundings
 from audit.checks.tables import Evidence, LabelEvidence, Outlines, Sample, Twins, Unexplained, combine
 from audit.core.annotations import NO_ID, Annotations, Predictions, comparable
 from audit.core.boxes import Pairs, area, overlapping_pairs, pairs_within
@@ -58,7 +59,9 @@ def gather(  # noqa: PLR0913 - two tables, what is known of them, and two switch
     explained = best(pairs.right[same], pairs.iou[same], len(predictions))[0]
     told = np.flatnonzero(judged[usable] & (area(labels.xyxy) > 0))
     sizes = [np.maximum(area(table.xyxy), 1e-9) for table in (labels, predictions)]
+    around = surroundings(labels, predictions)
     evidence = _label_evidence(labels, predictions, sizes, pairs, same, matched, explained)
+    evidence = _in_surroundings(evidence, around)
     compared = Outlines()
     if masks is not None:
         evidence = evidence.replace(masked=masked(pairs, matched, masks))
@@ -74,6 +77,8 @@ def gather(  # noqa: PLR0913 - two tables, what is known of them, and two switch
     unexplained = _unexplained(sizes, crowds, predictions, pairs, same, matched, explained)
     unexplained = unexplained.replace(
         row=rows[unexplained.row],
+        companions=around.labels(unexplained.frame, unexplained.label),
+        best_in_frame=around.predicted(unexplained.frame, unexplained.label),
         nearest=at(usable + first_annotation, unexplained.nearest, NO_ID),
     )
     twins = _twins(labels, usable + first_annotation, frame_hw)
@@ -136,6 +141,16 @@ def _label_evidence(
         guest_label=guest_label,
         guest_count=guest_count,
         labelled_over=_labelled_over(labels, sizes[0]),
+        any_iou=best(pairs.left, pairs.iou, n)[0],
+    )
+
+
+def _in_surroundings(e: LabelEvidence, around: Surroundings) -> LabelEvidence:
+    return e.replace(
+        companions=np.maximum(around.labels(e.frame, e.label) - 1, 0),
+        rival_companions=around.labels(e.frame, e.rival_label),
+        frame_labels=around.all_labels(e.frame),
+        own_in_frame=around.predicted(e.frame, e.label),
     )
 
 

@@ -26,12 +26,25 @@ TRAITS = (
     "small size",  # detectors miss small objects
     "covered by a label",
     "other names inside",
+    "best overlap of any name",  # however faint: an object is there
+    "best overlap of any name above 0.6",
+    "best own overlap above 0.5",
+    "companions",  # objects come in company
+    "has a companion",
+    "labels in the frame",
+    "own name in the frame",  # predicted anywhere in the picture
+    "rarity of its label",
 )
 
 
+SUPPORTED = 0.35
+"""Labels with more support by their own name are not considered: what is predicted there is no error."""
+
+
 def extra_candidates(evidence: Evidence, habits: Habits) -> Candidates:
-    """Every label that the model can judge."""
-    e = evidence.labels
+    """Every label that the model can judge and does not clearly confirm."""
+    rows = np.flatnonzero(evidence.labels.own_support < SUPPORTED)
+    e = evidence.labels[rows]
     size = relative_size(e.xyxy)
     traits = columns(
         np.sqrt(e.own_support),
@@ -48,8 +61,16 @@ def extra_candidates(evidence: Evidence, habits: Habits) -> Candidates:
         -above(-size, 0),
         e.labelled_over,
         e.guest_count > 0,
+        e.any_iou,
+        2 * above(e.any_iou, 0.6),
+        2 * above(e.own_iou, 0.5),
+        np.log1p(e.companions),
+        e.companions > 0,
+        np.log1p(e.frame_labels) / 2,
+        np.sqrt(e.own_in_frame),
+        habits.rarity(e.label) / 2,
     )
-    return Candidates(np.arange(len(e)), traits)
+    return Candidates(rows, traits)
 
 
 def extra_annotation(evidence: Evidence, rows: IntArray, score: FloatArray) -> Findings:

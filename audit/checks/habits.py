@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from audit.checks.evidence import Evidence
+from audit.checks.kinship import NO_KIN, Kinship, kinship
+from audit.checks.sides import Sides, usual_sides
 from audit.core.boxes import area
 from audit.core.table import BoolArray, FloatArray, IntArray
 
@@ -36,7 +38,8 @@ class Habits:
 
     labels, seen: how many annotations, how many of them with support. right, wrong: how many confident
     predictions a label explains, how many none does. expected_iou, spread: median and robust deviation
-    of the overlap of matched pairs per octave.
+    of the overlap of matched pairs per octave. sides: how exactly this detector outlines. kin: how far the model
+    itself confuses two names.
     """
 
     labels: FloatArray
@@ -45,12 +48,19 @@ class Habits:
     wrong: FloatArray
     expected_iou: FloatArray
     spread: FloatArray
+    sides: Sides = field(default_factory=Sides)
+    kin: Kinship = NO_KIN
 
     @property
     def trust(self) -> float:
         """How much it says that a label is never used: nothing in an empty task, all in a large one."""
         total = float(self.labels.sum())
         return total / (total + LABELS_TO_TELL)
+
+    def rarity(self, label: IntArray) -> FloatArray:
+        """(n,) natural logarithm of the mean number of annotations of a label used here over that of each one's."""
+        used = np.maximum(np.count_nonzero(self.labels), 1)
+        return np.asarray(np.log((self.labels.sum() + used) / used / (self.labels[label] + 1)))
 
     def recall(self, label: IntArray, own_support: FloatArray) -> FloatArray:
         """(n,) share of the *other* annotations of each one's label that the model sees. own_support: its own."""
@@ -68,8 +78,11 @@ class Habits:
         return np.asarray((right + PRIOR_COUNT * pooled) / (right + wrong + PRIOR_COUNT))
 
 
-def habits_of(evidence: Evidence, n_labels: int) -> Habits:
-    """The habits in this evidence. A few mistakes in it change little: rates are shrunk, fits are medians."""
+def habits_of(evidence: Evidence, n_labels: int, kin: Kinship | None = None) -> Habits:
+    """The habits in this evidence. A few mistakes in it change little: rates are shrunk, fits are medians.
+
+    kin: if known already; else from the evidence's sample.
+    """
     e, u = evidence.labels, evidence.unexplained
     size = n_labels + 1
     expected, spread = _fit(e.own_iou, octave(e.xyxy))
@@ -80,6 +93,8 @@ def habits_of(evidence: Evidence, n_labels: int) -> Habits:
         wrong=_count(u.label, u.prediction_score >= COUNTED_SCORE, size),
         expected_iou=expected,
         spread=spread,
+        sides=usual_sides(e),
+        kin=kinship(evidence.sample.predictions) if kin is None else kin,
     )
 
 

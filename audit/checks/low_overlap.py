@@ -6,12 +6,16 @@ import numpy as np
 
 from audit.checks.evidence import Evidence, LabelEvidence
 from audit.checks.habits import Habits, octave
+from audit.checks.sides import offsets, slip_evidence
 from audit.checks.traits import Candidates, above, columns, logit, relative_size
 from audit.core.findings import Findings, FindingType
 from audit.core.table import FloatArray, IntArray
 
 SURPRISING = 2.0
 """Robust deviations below the usual overlap from which a box is more likely slipped than not, other things equal."""
+
+SNUG = 0.9
+"""Labels that overlap more with a prediction of their name are not considered: no one would draw them again."""
 
 TRAITS = (
     "constant",
@@ -29,13 +33,21 @@ TRAITS = (
     "rival",  # another name fits better
     "covered by a label",  # in a crowd the prediction may be the neighbour's
     "recall of its label",
+    "sides",  # all four together: how much likelier for a slipped box than for this detector's usual looseness
+    "sides speak for a slip",
+    "sides speak loudly",
+    "sides speak for a slip, predicted surely",
+    "worst side",
+    "width off",
+    "height off",
+    "any name fits better",  # something is predicted just where the label is, if under another name
 )
 
 
 def low_overlap_candidates(evidence: Evidence, habits: Habits) -> Candidates:
-    """Every label that a prediction of its name is matched to, by boxes; masks have ``outline_candidates``."""
+    """Every label that a prediction of its name is loosely matched to, by boxes; masks have ``outline_candidates``."""
     every = evidence.labels
-    rows = np.flatnonzero((every.own_prediction >= 0) & ~every.masked)
+    rows = np.flatnonzero((every.own_prediction >= 0) & (every.own_iou < SNUG) & ~every.masked)
     return Candidates(rows, fit_traits(every if len(rows) == len(every) else every[rows], habits))
 
 
@@ -45,6 +57,8 @@ def fit_traits(e: LabelEvidence, habits: Habits) -> FloatArray:
     surprise = (habits.expected_iou[size] - e.own_iou) / habits.spread[size]
     surprising = 1 / (1 + np.exp(np.clip(SURPRISING - surprise, -50, 50)))
     score = logit(e.own_score) / 2
+    off = offsets(e)
+    slip = slip_evidence(off, habits.sides)
     return columns(
         score,
         above(score, 0),
@@ -60,6 +74,14 @@ def fit_traits(e: LabelEvidence, habits: Habits) -> FloatArray:
         np.sqrt(e.rival_support),
         e.labelled_over,
         logit(habits.recall(e.label, e.own_support)) / 2,
+        slip / 4,
+        above(slip, 0) / 4,
+        above(slip, 6) / 4,
+        above(slip, 0) / 4 * score,
+        np.clip(np.abs(off).max(axis=1), 0, 1),
+        np.clip(np.abs(off[:, 2] - off[:, 0]), 0, 1),
+        np.clip(np.abs(off[:, 3] - off[:, 1]), 0, 1),
+        e.any_iou - e.own_iou,
     )
 
 

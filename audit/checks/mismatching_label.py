@@ -28,6 +28,22 @@ TRAITS = (
     "precision of the rival's label",
     "size",
     "covered by a label",
+    "best own overlap",
+    "best overlap of any name",
+    "best overlap of any name above 0.6",
+    "companions",  # objects come in company
+    "has a companion",
+    "companions of the rival",
+    "rival has a companion",
+    "own name in the frame",  # predicted anywhere in the picture
+    "kin",  # two names that this model confuses anyway
+    "rarity of its label",
+    "own name in the frame and companions",
+    "own name in the frame and unseen here",
+    "rarity and recall",
+    "overlap of any name and companions of the rival",
+    "overlap with the rival and size",
+    "kin and own overlap",
 )
 
 
@@ -37,6 +53,10 @@ def mismatching_label_candidates(evidence: Evidence, habits: Habits) -> Candidat
     rows = np.flatnonzero(every.rival_support > LEAST_RIVALRY * every.own_support)
     e = every[rows]
     gain = e.rival_support - e.own_support
+    recall = logit(habits.recall(e.label, e.own_support)) / 2
+    unseen, size, kin = e.own_support <= 0, relative_size(e.xyxy), habits.kin.of(e.label, e.rival_label)
+    company, rivals = np.log1p(e.companions), np.log1p(e.rival_companions)
+    in_frame, rarity = np.sqrt(e.own_in_frame), habits.rarity(e.label) / 2
     traits = columns(
         2 * gain,
         2 * above(gain, 0.3),
@@ -46,11 +66,27 @@ def mismatching_label_candidates(evidence: Evidence, habits: Habits) -> Candidat
         np.sqrt(e.own_support),
         np.sqrt(e.own_best),
         np.sqrt(e.part_support),
-        e.own_support <= 0,
-        logit(habits.recall(e.label, e.own_support)) / 2,
+        unseen,
+        recall,
         logit(habits.precision(e.rival_label, e.rival_score >= COUNTED_SCORE)) / 2,
-        relative_size(e.xyxy),
+        size,
         e.labelled_over,
+        e.own_iou,
+        e.any_iou,
+        2 * above(e.any_iou, 0.6),
+        company,
+        e.companions > 0,
+        rivals,
+        e.rival_companions > 0,
+        in_frame,
+        kin,
+        rarity,
+        in_frame * company,
+        in_frame * unseen,
+        rarity * recall,
+        e.any_iou * rivals,
+        e.rival_iou * size,
+        kin * e.own_iou,
     )
     return Candidates(rows, traits)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from audit.checks.evidence import Evidence
+from audit.checks.evidence import Evidence, Unexplained
 from audit.checks.habits import COUNTED_SCORE, Habits
 from audit.checks.traits import Candidates, above, columns, logit, relative_size
 from audit.core.findings import Findings, FindingType
@@ -27,6 +27,11 @@ TRAITS = (
     "clashing prediction",  # one place, two names: one of them is wrong
     "echoing prediction",  # the detector proposed it more than once
     "size",
+    "rarity of its label",
+    "companions",  # labels of its name in the picture
+    "others unexplained",  # of its name in the picture: a crowd that nobody labelled
+    "any others unexplained",
+    "below the best in the frame",
 )
 
 
@@ -35,6 +40,7 @@ def missing_candidates(evidence: Evidence, habits: Habits) -> Candidates:
     u = evidence.unexplained
     score = logit(u.prediction_score) / 2
     unused = (habits.labels[u.label] == 0) * habits.trust
+    named, every = _others(u)
     traits = columns(
         score,
         above(score, 0),
@@ -51,8 +57,23 @@ def missing_candidates(evidence: Evidence, habits: Habits) -> Candidates:
         np.sqrt(u.clash),
         np.sqrt(u.echo),
         relative_size(u.xyxy),
+        habits.rarity(u.label) / 2,
+        np.log1p(u.companions),
+        np.log1p(named),
+        np.log1p(every) / 2,
+        np.sqrt(u.best_in_frame) - np.sqrt(u.prediction_score),
     )
     return Candidates(np.arange(len(u)), traits)
+
+
+def _others(u: Unexplained) -> tuple[FloatArray, FloatArray]:
+    """(n,) summed scores of the other unexplained predictions of its frame: of its name, of any."""
+    names = int(u.label.max(initial=0)) + 1
+    named, every = (
+        np.bincount(place, weights=u.prediction_score)[place] if len(u) else np.zeros(0)
+        for place in (u.frame * names + u.label, u.frame)
+    )
+    return np.maximum(named - u.prediction_score, 0), np.maximum(every - u.prediction_score, 0)
 
 
 def missing_annotation(evidence: Evidence, rows: IntArray, score: FloatArray) -> Findings:

@@ -22,7 +22,10 @@ class LabelEvidence(Table):
     it by ``MATCH_IOU``; part_support: the best score × shared area / smaller area of its own name.
     guest_label, guest_count: the likeliest other name predicted inside it, and how many of those lie there.
     labelled_over: the largest share of it that one other label covers. masked: whether its own prediction
-    was compared with it mask by mask; then ``Outlines`` has a row for it.
+    was compared with it mask by mask; then ``Outlines`` has a row for it. any_iou: the best overlap with any
+    prediction, however faint. companions, rival_companions: other labels of its name, labels of the rival's
+    name in its frame; frame_labels: of any name, itself too. own_in_frame: the highest score with which its
+    name is predicted anywhere in its frame.
     All supports, shares and IoUs in [0, 1], 0 where there is none.
     """
 
@@ -48,6 +51,11 @@ class LabelEvidence(Table):
     guest_count: IntArray = column(np.int64, 0)
     labelled_over: FloatArray = column(np.float64, 0.0)
     masked: BoolArray = column(np.bool_, False)
+    any_iou: FloatArray = column(np.float64, 0.0)
+    companions: IntArray = column(np.int64, 0)
+    rival_companions: IntArray = column(np.int64, 0)
+    frame_labels: IntArray = column(np.int64, 0)
+    own_in_frame: FloatArray = column(np.float64, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +97,7 @@ class Unexplained(Table):
     best with a label of the same, of another name. inside_same, inside_other: the largest share of it that
     lies in one such label. covers_same: the largest share of one label of its name that it covers.
     clash: the best score × IoU of another unexplained prediction of another name. All in [0, 1].
+    companions: labels of its name in its frame. best_in_frame: the highest score of its name in its frame.
     """
 
     row: IntArray = column(np.int64, NO_ID, required=True)
@@ -106,6 +115,8 @@ class Unexplained(Table):
     covers_same: FloatArray = column(np.float64, 0.0)
     clash: FloatArray = column(np.float64, 0.0)
     echo: FloatArray = column(np.float64, 0.0)
+    companions: IntArray = column(np.int64, 0)
+    best_in_frame: FloatArray = column(np.float64, 0.0)
 
 
 @dataclass(frozen=True, eq=False)

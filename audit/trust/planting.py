@@ -36,7 +36,7 @@ def plant(annotations: Annotations, frame_hw: IntArray, seed: int, rate: float, 
     """A copy of the annotations with ``rate`` of each kind of mistake, at least one; the same for the same seed.
 
     Dropped, shifted to an IoU of 0.4 to 0.8, given another label that occurs, copied with a little
-    jitter; and as many invented: the size and label of some annotation at a place with no label.
+    jitter; and as many invented. Each in several ways: what is learnt should hold however people err.
     outlines: what is moved keeps its outline or mask; else it is a box from then on.
     """
     a, n = annotations, len(annotations)
@@ -46,7 +46,7 @@ def plant(annotations: Annotations, frame_hw: IntArray, seed: int, rate: float, 
     dropped, slipped, renamed, copied = (np.sort(order[i * k : (i + 1) * k]) for i in range(4))
     xyxy, label, mistake = a.xyxy.copy(), a.label.copy(), np.full(n, SOUND)
     xyxy[slipped] = _slipped(a.xyxy[slipped], rng)
-    label[renamed] = _other_labels(a.label, renamed, rng)
+    label[renamed] = _other_labels(a, renamed, rng)
     mistake[slipped], mistake[renamed] = FindingType.LOW_OVERLAP, FindingType.MISMATCHING_LABEL
     base = a.replace(xyxy=xyxy, label=label, **_outlines(a, slipped, xyxy[slipped], frame_hw, outlines))
     jittered = _jittered(base.xyxy[copied], 0.03, rng)
@@ -84,38 +84,74 @@ def _jittered(xyxy: FloatArray, sigma: float, rng: np.random.Generator) -> Float
 
 
 def _slipped(xyxy: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """The first of some tries whose overlap is in range; else a third to the right (IoU 0.5)."""
+    """The first of some tries whose overlap is in range; else a third to the right (IoU 0.5).
+
+    A third each have their sides off one by one, are moved as a whole, or are too large or small.
+    """
     result = xyxy + (xyxy[:, 2:3] - xyxy[:, :1]) / 3 * np.array([1, 0, 1, 0])
+    way = rng.integers(0, 3, len(xyxy))
     open_rows = np.arange(len(xyxy))
     for _ in range(TRIES):
-        tried = _jittered(xyxy[open_rows], 0.15, rng)
-        iou = row_iou(tried, xyxy[open_rows])
+        was = xyxy[open_rows]
+        ways = np.stack([_jittered(was, 0.15, rng), _moved(was, 0.2, rng), _resized(was, 0.25, rng)])
+        tried = ways[way[open_rows], np.arange(len(was))]
+        iou = row_iou(tried, was)
         good = (iou >= SHIFT_IOU[0]) & (iou <= SHIFT_IOU[1])
         result[open_rows[good]] = tried[good]
         open_rows = open_rows[~good]
     return np.asarray(result)
 
 
-def _other_labels(label: IntArray, rows: IntArray, rng: np.random.Generator) -> IntArray:
-    present = np.unique(label)
+def _moved(xyxy: FloatArray, sigma: float, rng: np.random.Generator) -> FloatArray:
+    wh = xyxy[:, 2:] - xyxy[:, :2]
+    return np.asarray(xyxy + np.tile(rng.normal(0, sigma, wh.shape) * wh, 2))
+
+
+def _resized(xyxy: FloatArray, sigma: float, rng: np.random.Generator) -> FloatArray:
+    wh = xyxy[:, 2:] - xyxy[:, :2]
+    middle = (xyxy[:, 2:] + xyxy[:, :2]) / 2 + rng.normal(0, 0.08, wh.shape) * wh
+    half = wh * np.exp(rng.normal(0, sigma, wh.shape)) / 2
+    return np.hstack([middle - half, middle + half])
+
+
+def _names(a: Annotations, frame: IntArray, rng: np.random.Generator) -> IntArray:
+    """(n,) a label for each: half any that occurs, three tenths as often as it occurs, the rest from its own frame."""
+    n = len(frame)
+    any_name, usual = rng.choice(np.unique(a.label), n), rng.choice(a.label, n)
+    first, last = (np.searchsorted(a.frame, frame, side) for side in ("left", "right"))
+    beside = np.minimum(first + (rng.random(n) * (last - first)).astype(np.int64), len(a) - 1)
+    way = rng.random(n)
+    near = np.where(last > first, a.label[beside], usual)
+    return np.asarray(np.select([way < 0.5, way < 0.8], [any_name, usual], near))
+
+
+def _other_labels(a: Annotations, rows: IntArray, rng: np.random.Generator) -> IntArray:
+    """(rows,) another label than its own for each, where more than one occurs."""
+    present, was = np.unique(a.label), a.label[rows]
     if len(present) < 2:
-        return label[rows]
+        return was
     step = rng.integers(1, len(present), len(rows))
-    return np.asarray(present[(np.searchsorted(present, label[rows]) + step) % len(present)])
+    new = np.asarray(present[(np.searchsorted(present, was) + step) % len(present)])
+    for _ in range(TRIES // 4):
+        tried = _names(a, a.frame[rows], rng)
+        taken = (tried != was) & (rng.random(len(rows)) < 0.5)
+        new = np.where(taken, tried, new)
+    return new
 
 
 def _invented(a: Annotations, frame_hw: IntArray, k: int, rng: np.random.Generator) -> Annotations:
-    """Boxes of the size of some annotation, labels that occur, at the freest of some places in some frame."""
+    """Boxes of the size of some annotation, half of them with its label too, anywhere in some frame.
+
+    Half in any frame alike, half in frames with many annotations rather than few.
+    """
     if not k:
         return a[:0]
     like = rng.integers(0, len(a), k)
-    frames = np.unique(a.frame)
-    frame = rng.choice(frames, k)
+    frame = np.where(rng.random(k) < 0.5, rng.choice(np.unique(a.frame), k), rng.choice(a.frame, k))
     known = frame_hw[frame][:, ::-1].astype(np.float64)
     room = np.where(known > 0, known, a.xyxy[:, 2:].max(axis=0, initial=1))
     wh = np.minimum(a.xyxy[like, 2:] - a.xyxy[like, :2], 0.8 * room)
     corner = rng.uniform(0, 1, (k, 2)) * (room - wh)
     xyxy = np.hstack([corner, corner + wh])
-    return a[like].replace(
-        xyxy=xyxy, frame=frame, label=rng.choice(np.unique(a.label), k), points=None, mask=None, shape=None
-    )
+    label = np.where(rng.random(k) < 0.5, a.label[like], _names(a, frame, rng))
+    return a[like].replace(xyxy=xyxy, frame=frame, label=label, points=None, mask=None, shape=None)

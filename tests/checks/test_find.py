@@ -129,7 +129,7 @@ def test_a_wrong_label_says_what_speaks_for_its_own_name() -> None:
 def test_a_faint_prediction_speaks_against_extra() -> None:
     bare = situation([(BOX, 0)], [])
     faint = situation([(BOX, 0)], [(BOX, 0, 0.05)])
-    assert faint.score[0] < bare.score[0]
+    assert bare.score[0] > 0.1 > faint.score.max(initial=0)
 
 
 def test_duplicate_names_the_copy_the_model_supports_less() -> None:
