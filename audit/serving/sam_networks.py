@@ -12,7 +12,7 @@ from audit.adapters.ultralytics.environment import default_device, load_opencv
 from audit.core.table import FloatArray
 from audit.errors import ServiceError, UsageError
 from audit.serving.embeddings import Embedding, halved
-from audit.serving.sam_onnx import OnnxEncoder, onnx_encoder
+from audit.serving.sam_onnx import OnnxDecoder, OnnxEncoder, onnx_networks
 from audit.serving.sam_weights import open_sam_weights
 
 # ImageNet's mean and deviation per channel, with which SAM and SAM 2 were trained; in units of 0..255
@@ -69,7 +69,7 @@ def open_sam(
 ) -> Network:
     """Load weights by path or known name. Raises UsageError or ServiceError.
 
-    threads: on a CPU, 0 leaves torch its own choice. runtime: "auto" runs small encoders with onnxruntime on a CPU.
+    threads: on a CPU, 0 leaves torch its own choice. runtime: "auto" runs small SAMs with onnxruntime on a CPU.
     """
     model, kind, digest = open_sam_weights(wanted)
     torch: Any = __import__("torch")
@@ -141,16 +141,24 @@ class _TorchSam:
 class _Sam1(_TorchSam):
     """SAM, MobileSAM and LiteMedSAM: the longer side is scaled to the input, the rest is zero."""
 
-    onnx: OnnxEncoder | None = None
+    onnx: tuple[OnnxEncoder, OnnxDecoder] | None = None
 
     def use_onnx(self, threads: int) -> None:
-        """Encode with onnxruntime from now on; ``notes`` says why if that cannot be."""
-        self.onnx, self.notes = onnx_encoder(self.model.image_encoder, self.kind, self.digest, self.size, threads)
+        """Encode and decode with onnxruntime from now on; ``notes`` says why if that cannot be."""
+        self.onnx, self.notes = onnx_networks(self.model, self.kind, self.digest, self.size, threads)
 
     def encode(self, rgb: NDArray[np.uint8]) -> Embedding:
         if self.onnx is None:
             return super().encode(rgb)
-        return Embedding((halved(self.onnx(self.network_input(rgb))),), (rgb.shape[0], rgb.shape[1]))
+        return Embedding((halved(self.onnx[0](self.network_input(rgb))),), (rgb.shape[0], rgb.shape[1]))
+
+    def decode(self, embedding: Embedding, prompts: Prompts) -> Candidates:
+        if self.onnx is None:
+            return super().decode(embedding, prompts)
+        sparse, _ = self._run(lambda: self._prompted(embedding, prompts))
+        logits, score = self.onnx[1](embedding.features[0].astype(np.float32), sparse.numpy())
+        wanted = slice(1, None) if self._several(prompts) else slice(0, 1)
+        return Candidates(logits[0, wanted], score[0, wanted])
 
     @property
     def size(self) -> int:
@@ -175,20 +183,27 @@ class _Sam1(_TorchSam):
         return [self.model.image_encoder(planes)]
 
     def _decoded(self, embedding: Embedding, prompts: Prompts) -> tuple[Any, Any]:
-        gain = self.size / max(embedding.frame_hw)
-        encoder = self.model.prompt_encoder
-        points = self._prompt(prompts.points * gain, prompts.labels) if len(prompts.labels) else None
-        box = None if prompts.box is None else self._tensor(prompts.box[None] * gain)
-        sparse, dense = encoder(points=points, boxes=box, masks=None)
+        sparse, dense = self._prompted(embedding, prompts)
         logits, score = self.model.mask_decoder(
             image_embeddings=self._tensor(embedding.features[0]),
-            image_pe=encoder.get_dense_pe(),
+            image_pe=self.model.prompt_encoder.get_dense_pe(),
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,
-            # LiteMedSAM was trained on its single mask only
-            multimask_output=prompts.ambiguous and self.kind != "lite_medsam",
+            multimask_output=self._several(prompts),
         )
         return logits, score
+
+    def _several(self, prompts: Prompts) -> bool:
+        """LiteMedSAM was trained on its single mask only."""
+        return prompts.ambiguous and self.kind != "lite_medsam"
+
+    def _prompted(self, embedding: Embedding, prompts: Prompts) -> tuple[Any, Any]:
+        """The prompts as tokens (1, t, 256), and what stands for a mask given before."""
+        gain = self.size / max(embedding.frame_hw)
+        points = self._prompt(prompts.points * gain, prompts.labels) if len(prompts.labels) else None
+        box = None if prompts.box is None else self._tensor(prompts.box[None] * gain)
+        sparse, dense = self.model.prompt_encoder(points=points, boxes=box, masks=None)
+        return sparse, dense
 
     def _of_boxes(self, embedding: Embedding, boxes: FloatArray) -> tuple[Any, Any]:
         gain, encoder = self.size / max(embedding.frame_hw), self.model.prompt_encoder

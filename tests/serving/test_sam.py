@@ -20,6 +20,7 @@ if importlib.util.find_spec("ultralytics") is None:  # not importorskip: importi
 from audit.adapters.pictures import decode_rgb
 from audit.adapters.ultralytics.environment import load_ultralytics
 from audit.errors import UsageError
+from audit.serving import sam_onnx
 from audit.serving.embeddings import EmbeddingCache
 from audit.serving.interacting import Interactor, framed
 from audit.serving.requests import BadRequestError, prompt_request
@@ -203,6 +204,24 @@ def test_onnxruntime_and_torch_give_the_same_masks(lite: Network) -> None:
         prompts = Prompts(np.zeros((0, 2)), np.zeros(0, np.int64), np.asarray(box, np.float64))
         a, b = (n.decode(n.encode(rgb), prompts).logits[0] > 0 for n in (lite, torch_only))
         assert a.any() and iou(a, b) >= 0.99
+
+
+@pytest.mark.parametrize("kind", ["mobile_sam", "lite_medsam"])
+def test_onnxruntime_decodes_any_number_of_prompts_as_torch_does(kind: str, lite: Network, tmp_path: Path) -> None:
+    wanted = "lite_medsam" if kind == "lite_medsam" else str(random_weights(kind, tmp_path))
+    network: Any = open_sam(wanted, device="cpu", runtime="torch")
+    sam_onnx._write_decoder(network.model, tmp_path / "decoder.onnx", threads=2)
+    embedding = network.encode(np.asarray(disc(200, 100)))
+    box, clicks = np.array([50.0, 20, 150, 80]), np.array([[100.0, 50], [20, 20], [110, 60], [180, 90]])
+    asked = [
+        Prompts(clicks[:n], np.arange(n) % 2 ^ 1, b) for n in (0, 1, 2, 4) for b in (None, box) if n or b is not None
+    ]
+    expected = [network.decode(embedding, prompts) for prompts in asked]
+    network.onnx = (None, sam_onnx.OnnxDecoder(tmp_path / "decoder.onnx", 2))
+    for prompts, theirs in zip(asked, expected, strict=True):
+        ours = network.decode(embedding, prompts)
+        assert ours.logits.shape == theirs.logits.shape
+        assert np.allclose(ours.logits, theirs.logits, atol=5e-3) and np.allclose(ours.score, theirs.score, atol=1e-3)
 
 
 def test_where_a_prompt_lies_reaches_the_network(lite: Network) -> None:
