@@ -112,13 +112,15 @@ def _audit(  # noqa: PLR0913 - what ``audit`` is given, and the sorter
         for predictor in predictors:
             predictor.close()
     with timings.stage("find"):
+        alone = _alone(annotations, snapshot, settings, likeness)
+        give_back()  # columns of all annotations
         outcome = compare(
             Comparison(snapshot, knows, audited, annotations, predictions),
             out / "findings.parquet",
             types=settings.types,
             floor=settings.floor,
             progress=progress,
-            alone=_alone(annotations, snapshot, settings, likeness),
+            alone=alone,
         )
     write_table(out / "frames.parquet", snapshot.frames, snapshot.labels)
     manifest = _manifest(snapshot, auditors, settings, timings)
