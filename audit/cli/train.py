@@ -79,6 +79,8 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter per option
 
     if image_size is not None and image_size % 32:
         raise click.BadParameter(f"{image_size} is not a multiple of 32", param_hint="--image-size")
+    if restart and dry_run:
+        raise click.UsageError("--restart deletes what was trained, so it does not go with --dry-run")
     progress = TerminalProgress()
     where = _logged_in(SourceOptions(source, **{_FIELD.get(n, n): options[n] for n in SOURCE_OPTIONS}))
     trainer = YoloTrainer(find_weights(model), device)

@@ -19,6 +19,7 @@ from PIL import Image
 
 from audit.cli import cli
 from audit.errors import UsageError
+from audit.runs import RunFolder
 from tests.cli.conftest import COMMAND, Command, write_coco
 
 if importlib.util.find_spec("ultralytics") is None:  # not importorskip: importing it first must be ours
@@ -92,6 +93,7 @@ def test_a_dry_run_says_what_and_how_long(squares: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["--restart", "--dry-run"], "--restart deletes what was trained"),
         (["--imgsz", "100"], "100 is not a multiple of 32"),
         (["--frames", "0-4"], "5 of 5 pictures have objects to learn from; at least 10 are needed"),
         (["--model", "no-such-weights"], "no-such-weights"),
@@ -128,7 +130,7 @@ def test_killed_and_interrupted_it_goes_on_to_the_findings(
     assert {r["category_name"] for r in rows} == {"car"}
     assert {r["image_id"] for r in rows} <= set(range(1, PICTURES + 1))
     assert json.loads((run / "manifest.json").read_text())["models"][0]["name"] == "predictions.json"
-    assert isinstance(json.loads(cvat_audit("findings", "run", "--json").stdout), list)
+    assert len(RunFolder.open(run).findings()) == json.loads((run / "manifest.json").read_text())["counts"]["findings"]
 
 
 def ended_by(
