@@ -14,13 +14,13 @@ from audit.blind import Blind, FrameKey, extended, settled
 from audit.blind import write as write_blind
 from audit.core.annotations import ShapeType, Snapshot
 from audit.core.boxes import iou_matrix
-from audit.core.corrections import Plan
+from audit.core.corrections import Contradiction, Plan
 from audit.core.labels import LabelMatch, listing, match_labels
 from audit.core.table import BoolArray
 from audit.errors import UsageError
 from audit.ports import AnnotationStore, Predictor, Progress
 from audit.predicting import Auditor, Cache, Timings, predict
-from audit.prelabelling import SAME_PLACE, Drawer, Rules, Wish, wishes
+from audit.prelabelling import NO_MASK, SAME_PLACE, Drawer, Rules, Wish, wishes
 from audit.push_ports import PushTarget, Report
 from audit.runs import RunFolder
 
@@ -133,16 +133,19 @@ def send(
 def plan_of(made: Prelabels) -> tuple[Plan, dict[str, str]]:
     """What to draw in a copy of an export: on frames without labels, or with ``fill`` where nothing is yet."""
     kept = [w for w in made.wanted(np.flatnonzero(made.rows).tolist()) if _free(made, w)]
-    labels = {w.base: w.alternatives[0].label for w in kept}
-    return Plan(tuple(w.alternatives[0] for w in kept)), labels
+    labels = {w.base: w.label for w in kept}
+    bare = tuple(Contradiction((w.base,), w.row, NO_MASK) for w in kept if not w.alternatives)
+    return Plan(tuple(w.alternatives[0] for w in kept if w.alternatives), bare), labels
 
 
 def _free(made: Prelabels, wish: Wish) -> bool:
     a = made.snapshot.annotations
     here = a.xyxy[(a.frame == wish.row) & (a.shape != ShapeType.TAG)]
+    if not len(here) or not wish.alternatives:
+        return not len(here)
     geometry = wish.alternatives[0].geometry
-    if not len(here) or geometry is None:
-        return True
+    if geometry is None:
+        return False
     box: Box = geometry.xyxy
     return made.rules.fill and float(iou_matrix(np.array([box]), here).max()) < SAME_PLACE
 

@@ -25,6 +25,7 @@ THRESHOLD = 0.25
 """What ultralytics' own ``predict`` keeps by default, and so our function inside CVAT."""
 SAME_PLACE = 0.5
 """IoU from which a prediction shows what somebody has labelled already, or deleted."""
+NO_MASK = "the model gives no mask of it that could be drawn so"
 KINDS: Mapping[str, tuple[ShapeType, ...]] = {
     "auto": (ShapeType.MASK, ShapeType.POLYGON, ShapeType.RECTANGLE),
     "mask": (ShapeType.MASK,),
@@ -54,10 +55,14 @@ class Rules:
 
 @dataclass(frozen=True)
 class Wish:
-    """One object to draw, in the types that may fit it, best first. base: hashes the facts."""
+    """One object to draw, in the types that may fit it, best first; in none if only a mask will do. base: hashes
+
+    the facts.
+    """
 
     base: str
     row: int
+    label: str
     alternatives: tuple[Correction, ...]
 
 
@@ -86,7 +91,7 @@ def _wish(snapshot: Snapshot, found: Predictions, i: int, rules: Rules, model: s
         for kind, place in places
         if place is not None
     ]
-    return Wish(base, frame, tuple(options)) if options else None
+    return Wish(base, frame, label, tuple(options))
 
 
 def _place(kind: ShapeType, box: Proposal, counts: bytes | None, hw: tuple[int, int]) -> Proposal | None:
@@ -123,7 +128,7 @@ class Drawer:
         rows = [int(r) for r in np.flatnonzero((self.snapshot.frames.job == job) & self.rows)]
         wished = [replace(w, base=own.free_key(w.base)) for w in self.wanted(rows)]
         wanted = {w.base for w in wished}
-        self.labels.update((w.base, w.alternatives[0].label) for w in wished)
+        self.labels.update((w.base, w.label) for w in wished)
         row_of = {int(self.snapshot.frames.number[r]): r for r in rows}
         stale = [c for c in own.of_job(job).values() if not wanted & set(c.findings) and _number(c) in row_of]
         self.outdated += len(stale)
@@ -164,7 +169,7 @@ class Drawer:
 
     def _drawn(self, wish: Wish) -> Shape:
         """In the first type that the label takes. Raises Unfit with the reason of the last."""
-        place, reason = self.place(wish.row), "there is nothing to draw"
+        place, reason = self.place(wish.row), NO_MASK
         for correction in wish.alternatives:
             try:
                 return self.target.drawn(correction, place)

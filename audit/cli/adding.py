@@ -139,7 +139,7 @@ def _by_label(lines: list[Line], labels: Mapping[str, str]) -> None:
     """A table: what happens to how many shapes of each label."""
     cells: Counter[tuple[str, str]] = Counter((_label(line, labels), _column(line)) for line in lines)
     columns = list(dict.fromkeys(column for _, column in sorted(cells, key=lambda cell: _rank(cell[1]))))
-    names = sorted({name for name, _ in cells})
+    names = sorted({name for name, _ in cells}, key=lambda name: (-sum(cells[name, c] for c in columns), name))
     if not cells:
         click.echo("Nothing to do.")
         return
@@ -148,6 +148,9 @@ def _by_label(lines: list[Line], labels: Mapping[str, str]) -> None:
     for name in names:
         counts = "".join(f"{cells[name, column]:>{len(column) + 3}}" for column in columns)
         click.echo(printable(f"  {name:<{wide}}{counts}"))
+    if len(names) > 1:
+        sums = ((column, sum(cells[name, column] for name in names)) for column in columns)
+        click.echo(f"  {'':<{wide}}" + "".join(f"{n:>{len(column) + 3}}" for column, n in sums))
 
 
 def _column(line: Line) -> str:

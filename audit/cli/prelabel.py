@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,7 +19,9 @@ from audit.cli.sources import PredictorOptions, SourceOptions, open_predictors, 
 from audit.errors import UsageError
 
 if TYPE_CHECKING:
-    from audit.prelabel import Prelabels
+    from audit.core.annotations import Snapshot
+    from audit.ports import Predictor
+    from audit.prelabel import Choice, Prelabels
     from audit.push_ports import Report
 
 PROBLEMS_SHOWN = 5
@@ -50,12 +53,30 @@ def _part(text: str, value: str, expected: str, whole: float = 1.0) -> float:
     return found
 
 
+def parameter(value: str) -> tuple[str, Any]:
+    """NAME=TYPE:VALUE as cvat-cli has it; TYPE is str, int, float or bool."""
+    name, _, rest = value.partition("=")
+    kind, colon, text = rest.partition(":")
+    try:
+        if not (name and colon):
+            raise ValueError
+        if kind == "bool":
+            return name, {"true": True, "false": False}[text.lower()]
+        return name, {"str": str, "int": int, "float": float}[kind](text)
+    except (ValueError, KeyError):
+        raise click.BadParameter(f"'{value}' is not of the form NAME=TYPE:VALUE, such as model=str:best.pt") from None
+
+
 @click.command(short_help="Draw a model's objects into CVAT, for people to correct.")
 @source_options
 @click.option("--model", metavar="WEIGHTS", help="Ultralytics weights (.pt, .onnx), or yolo11n.")
 @click.option("--predictions", "results", type=click.Path(path_type=Path, exists=True, dir_okay=False),
               help="Instead: a COCO results file (JSON) of any model.")  # fmt: skip
 @click.option("--function", metavar="NAME", help="Instead: a Nuclio function of that CVAT.")
+@click.option("--function-file", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+              help="Instead: a function file as for cvat-cli. It is run.")  # fmt: skip
+@click.option("--parameter", "-p", "parameters", type=parameter, metavar="NAME=TYPE:VALUE", multiple=True,
+              help="For the function file, such as model=str:best.pt.")  # fmt: skip
 @click.option(
     "--map", "mapping", type=pair, metavar="CLASS=LABEL", multiple=True, help="The model's CLASS is the task's LABEL."
 )
@@ -81,6 +102,8 @@ def prelabel(  # noqa: PLR0913 - one parameter per option
     model: str | None,
     results: Path | None,
     function: str | None,
+    function_file: Path | None,
+    parameters: tuple[tuple[str, Any], ...],
     mapping: tuple[tuple[str, str], ...],
     thresholds: tuple[tuple[str, float], ...],
     kind: str,
@@ -108,7 +131,7 @@ def prelabel(  # noqa: PLR0913 - one parameter per option
 
     Exit codes: 0 all done, 1 something was refused, 2 wrong use, 3 a service failed.
     """
-    from audit.prelabel import Choice, prepare
+    from audit.prelabel import Choice
     from audit.prelabelling import THRESHOLD, Rules
 
     execute = decided(dry_run, yes)
@@ -116,32 +139,41 @@ def prelabel(  # noqa: PLR0913 - one parameter per option
         (model,) if model else (), (results,) if results else (), (function,) if function else (), device, runtime,
         image_size,
     )  # fmt: skip
-    if len(what.models) + len(what.results) + len(what.functions) != 1:
-        raise UsageError("say what draws, exactly one of: --model WEIGHTS, --predictions FILE, --function NAME")
+    if sum(map(bool, (model, results, function, function_file))) != 1:
+        raise UsageError("say what draws, exactly one of: --model, --predictions, --function, --function-file")
+    if parameters and not function_file:
+        raise UsageError("--parameter is for --function-file")
     if replace_auto and not is_address(where.source):
         raise UsageError("--replace-auto is for a CVAT server; of an export a new copy is written each time")
     rules = Rules({"": THRESHOLD, **dict(thresholds)}, kind, replace_auto, fill)
     progress = TerminalProgress()
     where = logged_in(where)
-    made = _predicted(where, what, out, Choice(rules, dict(mapping), blind, seed), prepare, progress)
+    choice = Choice(rules, dict(mapping), blind, seed)
+
+    def opened(snapshot: Snapshot) -> Predictor:
+        if function_file is None:
+            return open_predictors(what, where, choice.mapping, snapshot)[0]
+        from audit.adapters.cvat.function_file import open_function_file
+
+        return open_function_file(function_file, dict(parameters))
+
+    made = _predicted(where, opened, out, choice, progress)
     _send(made, where, execute, include_completed, as_json, progress)
 
 
 def _predicted(
-    where: SourceOptions, what: PredictorOptions, out: Path, choice: Any, prepare: Any, progress: TerminalProgress
+    where: SourceOptions,
+    open_predictor: Callable[[Snapshot], Predictor],
+    out: Path,
+    choice: Choice,
+    progress: TerminalProgress,
 ) -> Prelabels:
     from audit.adapters.folders import cache_dir
     from audit.adapters.prediction_cache import PredictionCache
+    from audit.prelabel import prepare
 
     with opened_store(where) as store, closing(PredictionCache(cache_dir("predictions"))) as cache:
-        made: Prelabels = prepare(
-            store,
-            lambda snapshot: open_predictors(what, where, choice.mapping, snapshot)[0],
-            out,
-            choice=choice,
-            cache=cache,
-            progress=progress,
-        )
+        made = prepare(store, open_predictor, out, choice=choice, cache=cache, progress=progress)
         for line in cache.notes:
             progress.note(line)
     problems = made.snapshot.problems

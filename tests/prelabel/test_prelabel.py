@@ -246,6 +246,62 @@ def test_a_folder_of_another_run_is_not_touched(scene: Scene) -> None:
     assert (scene.out / "manifest.json").read_bytes() == before
 
 
+FUNCTION = """
+import cvat_sdk.auto_annotation as cvataa
+
+class Function:
+    def __init__(self, score):
+        parts = [cvataa.keypoint_spec("head", 0)]
+        self.spec = cvataa.DetectionFunctionSpec(labels=[
+            cvataa.label_spec("car", 7, type="rectangle"), cvataa.label_spec("person", 9),
+            cvataa.skeleton_label_spec("body", 11, parts)])
+        self.score = score
+
+    def detect(self, context, image):
+        if context.frame_name == "001.jpg":
+            raise ValueError("no mood for this one")
+        ring = [20, 30, 100, 30, 100, 90, 20, 90]
+        return [cvataa.rectangle(7, [120, 120, 170, 160], score=self.score), cvataa.polygon(9, ring, score=0.8),
+                cvataa.skeleton(11, [cvataa.keypoint(0, [5, 5])], score=0.9)]
+
+def create(score=0.5):
+    return Function(score)
+"""
+
+
+def test_a_function_file_as_for_cvat_cli(scene: Scene) -> None:
+    path = scene.folder / "function.py"
+    path.write_text(FUNCTION)
+    options = ("--function-file", path, "-p", "score=float:0.75", "--as", "polygon")
+    done = scene.call("prelabel", *options, "--yes")
+    assert done.exit_code == 1, done.output
+    assert "conflict 5 x the model gives no mask of it" in done.stdout
+    assert "the function failed: ValueError: no mood for this one" in done.stderr
+    assert "'body'" in done.stderr
+    assert {s["frame"] for s in scene.shapes()} == {0, 2, 3, 4, 5}
+    person = scene.server.labels(scene.task)["person"]
+    assert {(s["type"], s["label_id"], s["score"]) for s in scene.shapes()} == {("polygon", person, 0.8)}
+    boxes = scene.call("prelabel", *options[:4], "--as", "rectangle", "--replace-auto", "--yes", "--json")
+    assert boxes.exit_code == 0, boxes.output
+    assert sorted((s["points"], s["score"]) for s in scene.shapes(0)) == [
+        (xyxy(PERSON), 0.8), ([120.0, 120.0, 170.0, 160.0], 0.75)
+    ]  # fmt: skip
+
+
+def test_a_file_that_is_no_function_is_told(scene: Scene) -> None:
+    path = scene.folder / "function.py"
+    for text, options, words in (
+        ("spec = 1", (), "is not a detection function"),
+        ("import nothing_of_that_name", (), "cannot be loaded"),
+        (FUNCTION, ("-p", "colour=str:red"), "create cannot be called so"),
+    ):
+        path.write_text(text)
+        done = scene.call("prelabel", "--function-file", path, *options)
+        assert isinstance(done.exception, UsageError)
+        assert words in str(done.exception)
+    assert scene.call("prelabel", "--function-file", path, "-p", "score=0.5").exit_code == 2
+
+
 def test_an_export_gets_a_pre_labelled_copy(tmp_path: Path, export: Path) -> None:
     results = tmp_path / "results.json"
     rows = [{"image_id": 10 + i, "category_id": 1, "bbox": PERSON, "score": 0.9} for i in range(4)]
