@@ -222,7 +222,9 @@ def _table(lines: list[Line], links: list[str]) -> None:
 
 def _sentence(line: Line) -> str:
     what = f"{line.action} {line.id}" if line.id is not None else line.action
-    said = "; ".join(text for text in (_sent(line), line.note, line.reason) if text)
+    # what a new label costs matters only where it is given
+    note = line.note if line.action != "relabel" or line.status in ("to do", "done") else ""
+    said = "; ".join(text for text in (_sent(line), note, line.reason) if text)
     return f"  {line.status:<9}{what:<16} {','.join(line.findings)}" + (f"  {said}" if said else "")
 
 

@@ -108,6 +108,7 @@ def test_labels_are_told_by_name_and_lost_attributes_where_there_were_some(place
         assert "label thing, attributes []; attributes of the old label are lost" in rows[f"relabel {full}"]
         assert "label person, type rectangle, points" in rows["create"]
         assert "label_id" not in sent.stdout
+    assert "are lost" not in call(push, made.path, "--as", "fixes").stdout
 
 
 def test_json_tells_every_shape_as_sent(audited: Audited) -> None:
