@@ -15,11 +15,13 @@ from audit.core.annotations import Annotations, comparable
 from audit.core.boxes import area
 from audit.core.table import FloatArray, IntArray
 from audit.trust.learning import fitted, probability
-from audit.trust.planting_masks import SOUND, plant_masks
+from audit.trust.planting_masks import SOUND, MaskMistake, plant_masks
 from audit.trust.prior_masks import WEIGHTS
 
 RATE = 0.05
-"""Share of the masks that each of six kinds of mistake is taken to have hit."""
+"""Share of the masks that each of six kinds of mistake is planted into."""
+COUNTED = 1 / len(MaskMistake)
+"""What a planted mistake counts: all kinds together are taken to be as frequent as one type of mistake of boxes."""
 COST_FRAMES = 150
 """Frames whose masks are compared again, all repetitions together: bounds the cost."""
 MOST_REPEATS = 4
@@ -54,7 +56,7 @@ def study_outlines(
         return OutlineKnowledge(usual, prior)
     traits, truth = (np.concatenate([p[i] for p in parts]) for i in range(2))
     sound = (1 - probability(traits, prior)) ** 2
-    importance = np.where(truth > 0, 1.0, sound) / len(parts)
+    importance = np.where(truth > 0, COUNTED, sound) / len(parts)
     return OutlineKnowledge(usual, fitted(traits, truth, importance, prior, np.full(len(prior), STRENGTH)))
 
 

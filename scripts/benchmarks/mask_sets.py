@@ -23,6 +23,7 @@ BIAS = 0.012
 """The same of a displacement outwards or inwards all around."""
 PARTIAL, LEAKING = 0.10, 0.06
 """Shares of the predicted masks that lack a part, and that run over into what lies beside them."""
+DRAWN_SCORE = 0.1
 SEEN_IOU = 0.5
 """A predicted box that overlaps a label's by this much has seen that object."""
 
@@ -77,19 +78,22 @@ def simulated(data: LabelledSet, seed: int) -> LabelledSet:
 
 
 def lite_medsam(data: LabelledSet) -> LabelledSet:
-    """Masks that LiteMedSAM, a real network with real weights, draws for a detector's real boxes. They are weak."""
+    """Masks that LiteMedSAM, a real network with real weights, draws for a detector's real boxes. They are weak.
+
+    Boxes below ``DRAWN_SCORE`` stay boxes: each mask takes about half a second.
+    """
     from audit.adapters.pictures import decode_rgb
     from audit.serving.interacting import framed
     from audit.serving.sam_networks import Prompts, open_sam
 
-    network = open_sam("lite_medsam", device="cpu")
+    network = open_sam("lite_medsam", device="cpu", threads=1)
     p, hw, folder = data.predictions, data.frame_hw, Path(data.snapshot.source).parent
     masks: list[bytes | None] = [None] * len(p)
     nothing = np.zeros((0, 2))
     for frame in range(len(hw)):
         size = tuple(hw[frame].tolist())
         embedding = network.encode(decode_rgb((folder / data.snapshot.frames.name[frame]).read_bytes(), size))
-        for j in np.flatnonzero(p.frame == frame).tolist():
+        for j in np.flatnonzero((p.frame == frame) & (p.score >= DRAWN_SCORE)).tolist():
             box = np.clip(p.xyxy[j], 0, [size[1], size[0], size[1], size[0]])
             found = network.decode(embedding, Prompts(nothing, np.zeros(0, np.int64), box))
             region = framed(found.logits[int(found.score.argmax())], network.grid_gain(size), size)

@@ -21,7 +21,7 @@ from audit.checks import Knowledge, find
 from audit.checks.calibration import learnt
 from audit.checks.evidence import Sample, combine, gather
 from audit.checks.habits import habits_of
-from audit.checks.outline_learning import PRIOR, examples, study_outlines
+from audit.checks.outline_learning import COUNTED, PRIOR, examples, study_outlines
 from audit.checks.outline_traits import TRAITS
 from audit.core.annotations import Predictions, Snapshot
 from audit.core.boxes import overlapping_pairs
@@ -37,9 +37,9 @@ from scripts.benchmarks.mask_mistakes import figures, spoil_masks
 from scripts.benchmarks.mask_sets import boxes_of_detector, lite_medsam, simulated
 
 SHARED = Path(__file__).resolve().parents[2] / "../shared/data"
-SIMULATIONS = 3
+SIMULATIONS = 2
 """Sets of simulated masks that the weights are fitted to, none of them the one that is judged."""
-COPIES = 6
+COPIES = 4
 """Copies of each set, each with other mistakes."""
 STRENGTH = 0.3
 """As in ``fit``: one over the variance of a weight about 0."""
@@ -144,7 +144,7 @@ def fit(sets: Sequence[LabelledSet]) -> FloatArray:
         a = data.snapshot.annotations
         sample = Sample(a, np.ones(len(a), bool), data.predictions, 1)
         for traits, truth in examples(sample, data.frame_hw, len(data.snapshot.labels), None, COPIES):
-            rows.append((traits, truth, np.full(len(truth), 400 / len(a) / COPIES)))
+            rows.append((traits, truth, np.where(truth > 0, COUNTED, 1.0) * 400 / len(a) / COPIES))
     traits, truth, importance = (np.concatenate(column) for column in zip(*rows, strict=True))
     strength = np.full(traits.shape[1], STRENGTH)
     strength[0] /= 30
