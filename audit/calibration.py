@@ -12,7 +12,7 @@ import numpy as np
 from audit.checks.held_out import HeldOut
 from audit.core.findings import FindingType
 from audit.runs import atomic
-from audit.trust.reliability import Reliability, calibration_error, reliability
+from audit.trust.calibrated import Reliability, calibration_error, reliability
 
 FILE = "calibration.json"
 FEWEST = 30

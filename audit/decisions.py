@@ -34,8 +34,11 @@ def append(run: Path, decisions: Iterable[Decision]) -> None:
         raise ServiceError(f"cannot write {run / FILE}: {error.strerror or error}") from error
 
 
-def read(run: Path) -> list[Decision]:
-    """All decisions, oldest first. A last line cut short by a kill is left out; any other bad line is a UsageError."""
+def read(run: Path, *, strict: bool = True) -> list[Decision]:
+    """All decisions, oldest first. A last line cut short by a kill is left out; any other bad line is a UsageError.
+
+    strict: if False, bad lines are left out: for those who only show what else there is.
+    """
     try:
         text = (run / FILE).read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
@@ -49,7 +52,7 @@ def read(run: Path) -> list[Decision]:
             parsed = _parsed(line)
             if parsed is not None:
                 decisions.append(parsed)
-            elif not _may_be_torn(line):
+            elif strict and not _may_be_torn(line):
                 raise UsageError(f"{run / FILE}, line {number} is not a decision: {line[:80]!r}")
     return decisions
 

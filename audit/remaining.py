@@ -17,6 +17,7 @@ from audit.loop.blind import blind_questions
 from audit.loop.queue import bands
 from audit.review import BLIND
 from audit.runs import RunFolder
+from audit.trust.calibrated import Reliability, calibration_error, reliability
 from audit.trust.left_over import (
     DRAWS,
     Drawn,
@@ -29,7 +30,6 @@ from audit.trust.left_over import (
     rest_of_labels,
     together,
 )
-from audit.trust.reliability import Reliability, calibration_error, reliability
 from audit.trust.stopping import Advice, advise, pace
 from audit.trust.verdicts import OPEN, Facts, Recalibration, facts_of, learnt_from
 
@@ -134,7 +134,7 @@ def _part(sample: Sampled, rest: Rest) -> Part | None:
 
 def _sampled(run: RunFolder, findings: Findings) -> tuple[Sampled, Sampled, tuple[Mistake, ...]]:
     """What the blind answers say of labels and of frames that still have no finding."""
-    said = agreed(decisions.read(run.path / BLIND))
+    said = agreed(decisions.read(run.path / BLIND, strict=False))
     if not said:
         return Sampled(0, 0, 0), Sampled(0, 0, 0), ()
     asked = blind_questions(run.snapshot(), findings)

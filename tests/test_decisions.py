@@ -72,3 +72,12 @@ def test_contradiction_leaves_a_finding_open_and_unsure_yields() -> None:
         said("d", Verdict.UNSURE),
     ]  # fmt: skip
     assert {f: d.verdict for f, d in agreed(words).items()} == {"b": Verdict.ACCEPT, "d": Verdict.UNSURE}
+
+
+def test_who_only_shows_what_else_there_is_passes_bad_lines_over(tmp_path: Path) -> None:
+    decisions.append(tmp_path, [Decision("f1", Verdict.ACCEPT, "ann", "2026-11-21T10:00:00+00:00")])
+    with (tmp_path / decisions.FILE).open("a") as stream:
+        stream.write('{"finding": "x"}\n')
+    with pytest.raises(UsageError, match="line 2"):
+        decisions.read(tmp_path)
+    assert [d.finding for d in decisions.read(tmp_path, strict=False)] == ["f1"]

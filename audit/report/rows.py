@@ -77,7 +77,7 @@ def iter_finding_rows(
 ) -> Iterator[dict[str, Any]]:
     """``finding_rows``, but one at a time, so that a long list is never in memory whole."""
     findings = run.findings()
-    chance = p_error(findings, decisions.read(run.path))
+    chance = p_error(findings, decisions.read(run.path, strict=False))
     rows = _rows_asked(findings, run.labels, types=types, labels=labels, min_score=min_score)
     if precision is not None:
         rows = rows[longest_list(chance[rows], precision)]

@@ -19,8 +19,8 @@ import numpy as np
 
 from audit.core.table import BoolArray, IntArray
 from audit.loop.queue import bands, ordered
+from audit.trust.calibrated import calibration_error, reliability
 from audit.trust.left_over import Sampled, by_type, drawn, rest_of_frames, rest_of_labels, together
-from audit.trust.reliability import calibration_error, reliability
 from audit.trust.stopping import TARGET, Advice, advise
 from audit.trust.verdicts import CAUTIOUS, OPEN, Doubt, Recalibration, learnt_from
 from scripts.benchmarks.audits import CONDITIONS, Truth, made_up, photographed

@@ -43,7 +43,7 @@ class Outlook:
 
     def _work(self) -> None:
         try:
-            advice, judged = outlook(self._findings, decisions.read(self._run.path))
+            advice, judged = outlook(self._findings, decisions.read(self._run.path, strict=False))
         except AuditError:
             return  # a damaged file is told where it is read for itself
         self._text = advice_line(advice, judged)

@@ -1,0 +1,60 @@
+"""How far chances can be taken at their word: of findings at 0.8, about 80 % are real."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import betaincinv
+
+from audit.core.table import FloatArray, IntArray, Table, column
+
+MOST_BINS = 10
+FEWEST_IN_BIN = 15
+"""A share among fewer says next to nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability(Table):
+    """One row per bin of findings with like chances, lowest first; every bin holds about as many.
+
+    expected: mean of the chances. share: of them that was real, low, high: its 95 % interval. count: findings.
+    """
+
+    expected: FloatArray = column(np.float64, np.nan, required=True)
+    share: FloatArray = column(np.float64, np.nan, required=True)
+    low: FloatArray = column(np.float64, 0.0)
+    high: FloatArray = column(np.float64, 1.0)
+    count: IntArray = column(np.int64, 0)
+
+
+def reliability(chance: FloatArray, real: FloatArray, *, bins: int = MOST_BINS) -> Reliability:
+    """Bins of equal size over findings. chance: (n,) in [0, 1]. real: (n,) 0 or 1. No findings give no bins.
+
+    Equal sizes, not equal widths: most findings have small chances, and wide empty bins would hide how those
+    do (Nguyen, O'Connor 2015, "Posterior calibration and exploratory analysis", section 3).
+    """
+    number = min(bins, max(1, len(chance) // FEWEST_IN_BIN))
+    order = np.argsort(chance, kind="stable")
+    parts = [part for part in np.array_split(order, number) if len(part)]
+    count = np.array([len(part) for part in parts], np.int64)
+    hits = np.array([real[part].sum() for part in parts], np.float64)
+    low, high = jeffreys(hits, count)
+    expected = np.array([chance[part].mean() for part in parts], np.float64)
+    return Reliability(expected=expected, share=hits / np.maximum(count, 1), low=low, high=high, count=count)
+
+
+def calibration_error(bins: Reliability) -> float:
+    """Expected calibration error: the mean distance of chance and share over all findings; NaN for none."""
+    total = bins.count.sum()
+    return float((np.abs(bins.share - bins.expected) * bins.count).sum() / total) if total else float("nan")
+
+
+def jeffreys(hits: FloatArray, trials: FloatArray | IntArray) -> tuple[FloatArray, FloatArray]:
+    """Ends of the 95 % interval of a share; 0 for no hits, 1 for nothing but hits.
+
+    Brown, Cai, DasGupta 2001, "Interval estimation for a binomial proportion", section 3.
+    """
+    k, n = np.asarray(hits, np.float64), np.asarray(trials, np.float64)
+    low = np.where(k > 0, betaincinv(k + 0.5, n - k + 0.5, 0.025), 0.0)
+    return low, np.where(k < n, betaincinv(k + 0.5, n - k + 0.5, 0.975), 1.0)
