@@ -24,6 +24,7 @@ from audit.memory import give_back
 from audit.ports import Progress
 from audit.runs import table_writer, to_arrow
 from audit.spool import Spool
+from audit.trust.agreement import Trust, trust_in
 from audit.trust.fusion import fuse
 from audit.trust.prior import PRIOR
 
@@ -43,7 +44,8 @@ class Comparison:
     """What is compared. snapshot: its annotations are not looked at; they are read from the run's file.
 
     knows: (models, labels) which labels each model can predict. audited: (frames,) which of them were
-    predicted. annotations, predictions: the run's files, both sorted by frame.
+    predicted. annotations, predictions: the run's files, both sorted by frame. trusted: how right each of
+    several models has been, once that is known.
     """
 
     snapshot: Snapshot
@@ -51,6 +53,7 @@ class Comparison:
     audited: BoolArray
     annotations: Path
     predictions: Path
+    trusted: Trust | None = None
 
     def judged(self, annotations: Annotations) -> BoolArray:
         """(n,) those a model can speak of: it knows the label and has seen the frame."""
@@ -95,6 +98,7 @@ def compare(
     """Write the ranked findings to ``out``. alone: what all labels together tell, without ids; ranked among them."""
     snapshot = comparison.snapshot
     frame_hw = np.column_stack([snapshot.frames.height, snapshot.frames.width])
+    comparison = replace(comparison, trusted=_trusted(comparison))
     knowledge = _study(comparison, frame_hw)
     n_annotations = n_predictions = 0
     scores: list[FloatArray] = []
@@ -124,6 +128,22 @@ def _told(said: ModelsWord, comparison: Comparison, floor: float) -> Findings:
     found = said.left() if len(comparison.knows) else said.told
     found = found[ranking(found, np.flatnonzero(found.score >= floor))]
     return with_ids(found, comparison.snapshot)
+
+
+def _trusted(comparison: Comparison) -> Trust | None:
+    """How right each of several models has been, by every k-th frame; none for a single one."""
+    if len(comparison.knows) <= 1:
+        return None
+    labels, n = comparison.snapshot.labels, len(comparison.snapshot.frames)
+    step = max(1, -(-n // STUDY_FRAMES))
+    with ExitStack() as files:
+        ours = files.enter_context(FrameTable(comparison.annotations, Annotations, labels, UNUSED))
+        theirs = files.enter_context(FrameTable(comparison.predictions, Predictions, labels))
+        blocks = [slice(start, start + BLOCK_FRAMES) for start in range(0, max(n, 1), BLOCK_FRAMES)]
+        annotations = Annotations.concat([ours.read(b.start, b.stop, step) for b in blocks])
+        predictions = Predictions.concat([theirs.read(b.start, b.stop, step) for b in blocks])
+    annotations = annotations[comparison.judged(annotations) & comparable(annotations)]
+    return trust_in(annotations, predictions, comparison.knows)
 
 
 def _study(comparison: Comparison, frame_hw: IntArray) -> Knowledge:
@@ -183,7 +203,7 @@ def _blocks(comparison: Comparison, step: int = 1) -> Iterator[_Block]:
         for start in range(0, max(n, 1), BLOCK_FRAMES):
             stop = start + BLOCK_FRAMES
             annotations, read = ours.read(start, stop, step), theirs.read(start, stop, step)
-            fused, members = fuse(read, comparison.knows)
+            fused, members = fuse(read, comparison.knows, comparison.trusted)
             yield _Block(annotations, first, fused, members + before, len(read), min(stop, n) - start)
             first += len(annotations)
             before += len(read)
