@@ -17,6 +17,8 @@ def p_error(findings: Findings, said: Sequence[Decision]) -> FloatArray:
 
     findings: all of a run, with ids. said: its decisions, oldest first. Without verdicts it is the score.
     """
+    if not said:
+        return np.clip(np.nan_to_num(findings.score, nan=0.0), 0.0, 1.0)
     judged, real = settled(findings, agreed(said))
     facts = facts_of(findings)
     chance = learnt_from(facts[judged], real[judged]).chance(facts)

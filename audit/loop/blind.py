@@ -13,8 +13,8 @@ from audit.core.annotations import Annotations, ShapeType, Snapshot
 from audit.core.findings import Findings, FindingType, with_ids
 from audit.core.table import BoolArray
 
-MOST = 2000
-"""Questions kept ready of each kind: more than anybody will answer."""
+MOST = 500
+"""Questions kept ready of each kind: more than a review of 40,000 questions draws of them."""
 SHARES = (0.5, 0.25, 0.25)
 """Of the blind questions, those about findings, labels and frames. Findings hold most of what is to be found."""
 
