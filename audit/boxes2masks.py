@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from audit.adding import BoxOf, carry_out, check_folder, write_folder, write_predictions
 from audit.box_writing import Converter
-from audit.boxes_to_masks import Cut, Limits, Masked, Outline, Segmenter, by_frame, cuts, judged, prompt, rectangles
+from audit.boxes_to_masks import (
+    Cut,
+    Masked,
+    Outline,
+    Segmenter,
+    Wanted,
+    as_polygon,
+    by_frame,
+    cuts,
+    judged,
+    prompt,
+    rectangles,
+)
 from audit.core.annotations import Predictions, Problem, ShapeType, Snapshot
 from audit.core.labels import listing
 from audit.core.table import objects
@@ -32,7 +44,7 @@ class Found:
     snapshot: Snapshot
     masks: tuple[Masked, ...]
     outline: Callable[[bytes, tuple[int, int]], Outline]
-    limits: Limits
+    wanted: Wanted
 
 
 def find(
@@ -40,61 +52,58 @@ def find(
     open_segmenter: Callable[[], Segmenter],
     out: Path,
     *,
-    labels: Sequence[str],
-    limits: Limits,
+    wanted: Wanted,
     cache: Cache,
     progress: Progress,
 ) -> Found:
     """Ask SAM for a mask of each rectangle and write the folder ``out``; what was asked before is not run again.
 
-    labels: only rectangles of these; all if there are none. Raises UsageError or ServiceError; the same call
-    goes on from there.
+    Raises UsageError or ServiceError; the same call goes on from there.
     """
     snapshot = store.snapshot(progress)
     check_folder(out, COMMAND, snapshot.source)
-    strange = [name for name in labels if name not in snapshot.labels]
+    strange = [name for name in wanted.labels if name not in snapshot.labels]
     if strange:
         raise UsageError(f"--label {strange[0]}: there is no such label; there are {listing(snapshot.labels)}")
     if not store.has_images():
         raise UsageError("SAM needs the images, and there are none")
     segmenter = open_segmenter()
     out.mkdir(parents=True, exist_ok=True)
-    looker = _Looker(snapshot, segmenter, limits, cache)
-    found = tuple(looker.masks(store, by_frame(snapshot.annotations, rectangles(snapshot, labels)), progress))
+    looker = _Looker(snapshot, segmenter, wanted, cache)
+    found = tuple(looker.masks(store, by_frame(snapshot.annotations, rectangles(snapshot, wanted.labels)), progress))
     snapshot = looker.snapshot(_left_out(snapshot))
     write_predictions(out, _table(snapshot, found), snapshot.labels)
     model = {"name": segmenter.name, "digest": segmenter.digest, "labels": []}
-    settings = {"score": limits.score, "overlap": limits.overlap, "inside": limits.inside, "labels": list(labels)}
+    settings = asdict(wanted)
     run = write_folder(out, COMMAND, snapshot, [model], settings=settings)
-    return Found(run, snapshot, found, segmenter.outline, limits)
+    return Found(run, snapshot, found, segmenter.outline, wanted)
 
 
-def send(  # noqa: PLR0913 - what to write, where, and how
+def send(
     found: Found,
     target: PushTarget,
     box_of: BoxOf,
     *,
-    kind: str,
     replace_boxes: bool,
     execute: bool,
     include_completed: bool = False,
     progress: Progress,
 ) -> tuple[Report, dict[str, str]]:
-    """Write the masks. Gives the report, and the label behind each line's key. kind: of ``KINDS``. See ``carry_out``.
+    """Write the masks. Gives the report, and the label behind each line's key. See ``carry_out``.
 
     replace_boxes: delete each rectangle whose mask stands; with kind "box", really change them.
     """
-    if execute and kind == "box" and not replace_boxes:
+    if execute and found.wanted.kind == "box" and not replace_boxes:
         raise UsageError("--as box changes the rectangles themselves: say --replace too, or look at it without --yes")
     converter = Converter(
         found.snapshot,
         found.masks,
         target,
         box_of,
-        kind=kind,
+        kind=found.wanted.kind,
         replace_boxes=replace_boxes,
         outline=found.outline,
-        min_overlap=found.limits.overlap,
+        min_overlap=found.wanted.limits.overlap,
         execute=execute,
     )
     report = carry_out(
@@ -112,8 +121,8 @@ def send(  # noqa: PLR0913 - what to write, where, and how
 class _Looker:
     """Asks SAM, frame by frame, and keeps what the images told."""
 
-    def __init__(self, snapshot: Snapshot, segmenter: Segmenter, limits: Limits, cache: Cache) -> None:
-        self._before, self._segmenter, self._limits, self._cache = snapshot, segmenter, limits, cache
+    def __init__(self, snapshot: Snapshot, segmenter: Segmenter, wanted: Wanted, cache: Cache) -> None:
+        self._before, self._segmenter, self._wanted, self._cache = snapshot, segmenter, wanted, cache
         self._sha256, self._path = snapshot.frames.sha256.copy(), snapshot.frames.path.copy()
         self._problems: list[Problem] = []
 
@@ -149,7 +158,10 @@ class _Looker:
             yield self._judged(row, box, cut, hw)
 
     def _judged(self, row: int, box: tuple[float, float, float, float], cut: Cut, hw: tuple[int, int]) -> Masked:
-        return judged(row, box, cut, hw, self._limits)
+        found = judged(row, box, cut, hw, self._wanted.limits)
+        if self._wanted.kind != "polygon" or cut.counts is None:
+            return found
+        return as_polygon(found, self._segmenter.outline(cut.counts, hw))
 
     def _problem(self, frame: int, reason: str) -> None:
         self._problems.append(Problem(str(self._before.frames.name[frame]), reason))

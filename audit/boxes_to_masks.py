@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,6 +20,8 @@ from audit.predicting import Cache
 
 KINDS = {"mask": ShapeType.MASK, "polygon": ShapeType.POLYGON, "box": ShapeType.RECTANGLE}
 """What a rectangle may become."""
+MAX_LOST = 0.2
+"""Holes and other parts, as a share of the mask, up to which a polygon may stand for it."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,14 @@ class Cut:
 
 @dataclass(frozen=True)
 class Outline:
-    """One polygon around a mask's largest part, of a bounded number of points. note: what it cannot show."""
+    """One polygon around a mask's largest part, of a bounded number of points.
+
+    note: what it cannot show. lost: the holes it fills and the parts it leaves out, as a share of the mask.
+    """
 
     ring: Ring
     note: str
+    lost: float = 0.0
 
 
 class Segmenter(Protocol):
@@ -66,6 +72,15 @@ class Limits:
     score: float = 0.5
     overlap: float = 0.6
     inside: float = 0.8
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the user asks for. kind: of ``KINDS``. labels: only rectangles of these; all if there are none."""
+
+    kind: str = "mask"
+    labels: tuple[str, ...] = ()
+    limits: Limits = Limits()
 
 
 @dataclass(frozen=True)
@@ -130,6 +145,13 @@ def judged(row: int, rectangle: Box, cut: Cut, hw: tuple[int, int], limits: Limi
             f"the mask fills too little of the rectangle (IoU of their boxes {overlap:.2f}, limit {limits.overlap:g})"
         )
     return Masked(row, cut, (x1, y1, x2, y2), overlap, poor)
+
+
+def as_polygon(masked: Masked, outline: Outline) -> Masked:
+    """Also poor if a polygon would be something else than the mask."""
+    if masked.poor or outline.lost <= MAX_LOST:
+        return masked
+    return replace(masked, poor=f"a polygon cannot show it ({outline.note})")
 
 
 def _inside(counts: bytes, rectangle: Box, hw: tuple[int, int]) -> float:

@@ -17,7 +17,7 @@ from audit.errors import UsageError
 
 if TYPE_CHECKING:
     from audit.boxes2masks import Found
-    from audit.boxes_to_masks import Limits
+    from audit.boxes_to_masks import Wanted
 
 PREVIEW = "preview.html"
 PROBLEMS_SHOWN = 5
@@ -65,7 +65,7 @@ def boxes2masks(  # noqa: PLR0913 - one parameter per option
 
     Exit codes: 0 all done, 1 something was left alone, 2 wrong use, 3 a service failed.
     """
-    from audit.boxes_to_masks import Limits
+    from audit.boxes_to_masks import Limits, Wanted
 
     execute = decided(dry_run, yes)
     if not is_address(where.source):
@@ -73,9 +73,10 @@ def boxes2masks(  # noqa: PLR0913 - one parameter per option
     if execute and kind == "box" and not replace_boxes:
         raise UsageError("--as box changes the rectangles themselves: say --replace too, or look at it without --yes")
     progress, where = TerminalProgress(), logged_in(where)
-    found = _found(where, out, sam, device, labels, Limits(min_score, min_overlap, min_inside), progress)
-    _preview(found, kind, progress)
-    _send(found, where, kind, replace_boxes, execute, include_completed, as_json, progress)
+    wanted = Wanted(kind, labels, Limits(min_score, min_overlap, min_inside))
+    found = _found(where, out, sam, device, wanted, progress)
+    _preview(found, progress)
+    _send(found, where, replace_boxes, execute, include_completed, as_json, progress)
 
 
 def _found(
@@ -83,8 +84,7 @@ def _found(
     out: Path,
     sam: str,
     device: str | None,
-    labels: tuple[str, ...],
-    limits: Limits,
+    wanted: Wanted,
     progress: TerminalProgress,
 ) -> Found:
     from audit.adapters.folders import cache_dir
@@ -99,7 +99,7 @@ def _found(
         return segmenter
 
     with opened_store(where) as store, closing(PredictionCache(cache_dir("predictions"))) as cache:
-        found = find(store, opened, out, labels=labels, limits=limits, cache=cache, progress=progress)
+        found = find(store, opened, out, wanted=wanted, cache=cache, progress=progress)
     problems = found.snapshot.problems
     for problem in problems[:PROBLEMS_SHOWN]:
         progress.note(f"{problem.where}: {problem.reason}")
@@ -108,7 +108,7 @@ def _found(
     return found
 
 
-def _preview(found: Found, kind: str, progress: TerminalProgress) -> None:
+def _preview(found: Found, progress: TerminalProgress) -> None:
     from audit.report.box_preview import write_preview
 
     path = found.run.path / PREVIEW
@@ -116,7 +116,7 @@ def _preview(found: Found, kind: str, progress: TerminalProgress) -> None:
         path,
         found.snapshot,
         found.masks,
-        kind=kind,
+        kind=found.wanted.kind,
         model=found.run.models[0],
         outline=found.outline,
         progress=progress,
@@ -124,10 +124,9 @@ def _preview(found: Found, kind: str, progress: TerminalProgress) -> None:
     progress.note(f"Preview: {path}")
 
 
-def _send(  # noqa: PLR0913, PLR0917 - what, where and how
+def _send(
     found: Found,
     where: SourceOptions,
-    kind: str,
     replace_boxes: bool,
     execute: bool,
     include_completed: bool,
@@ -141,7 +140,6 @@ def _send(  # noqa: PLR0913, PLR0917 - what, where and how
             found,
             target,
             box_of,
-            kind=kind,
             replace_boxes=replace_boxes,
             execute=execute,
             include_completed=include_completed,

@@ -51,7 +51,8 @@ class BoxSegmenter:
         if region is None:
             return Outline((), "")
         flat = polygon_points(region)
-        return Outline(tuple(zip(flat[::2], flat[1::2], strict=True)), _left_out(region))
+        note, lost = _left_out(region)
+        return Outline(tuple(zip(flat[::2], flat[1::2], strict=True)), note, lost)
 
 
 def open_segmenter(wanted: str, *, device: str | None = None) -> BoxSegmenter:
@@ -72,8 +73,8 @@ def _cut(region: Region | None, score: float, frame_hw: tuple[int, int]) -> Cut:
     return Cut(encode(whole), score)
 
 
-def _left_out(region: Region) -> str:
-    """What one polygon cannot show of a mask: its holes and its other parts."""
+def _left_out(region: Region) -> tuple[str, float]:
+    """What one polygon cannot show of a mask, its holes and its other parts, in words and as a share of the mask."""
     cv2 = load_opencv()
     rings, tree = cv2.findContours(np.pad(region.mask.astype(np.uint8), 1), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     parents = tree[0][:, 3]
@@ -81,11 +82,9 @@ def _left_out(region: Region) -> str:
     outer = np.flatnonzero(parents < 0)
     main = int(outer[np.argmax(areas[outer])])
     whole = float(region.mask.sum())
-    said = (
-        _share("hole", "filled", areas[parents == main], whole),
-        _share("other part", "left out", areas[outer[outer != main]], whole),
-    )
-    return ", ".join(text for text in said if text)
+    holes, others = areas[parents == main], areas[outer[outer != main]]
+    said = (_share("hole", "filled", holes, whole), _share("other part", "left out", others, whole))
+    return ", ".join(text for text in said if text), float(holes.sum() + others.sum()) / whole
 
 
 def _pixels(cv2: Any, ring: NDArray[np.int32], *, hole: bool) -> float:

@@ -144,10 +144,12 @@ def test_poor_masks_are_left_alone_and_listed(scene: Scene) -> None:
     assert kinds(scene)["mask"] == 2
 
 
-def test_a_polygon_is_bounded_and_says_what_it_leaves_out(scene: Scene) -> None:
+def test_a_polygon_is_bounded_and_says_what_it_leaves_out(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.server.set_annotations(scene.jobs[0], {"shapes": [rectangle(scene, 0, RING)], "tags": [], "tracks": []})
-    body = told(scene, "--as", "polygon", "--frames", "0-0")
-    (row,) = body["changes"]
+    (row,) = told(scene, "--as", "polygon", "--frames", "0-0")["changes"]
+    assert (row["status"], row["reason"]) == ("conflict", "a polygon cannot show it (1 hole filled (33% of the mask))")
+    monkeypatch.setattr("audit.boxes_to_masks.MAX_LOST", 0.5)
+    (row,) = told(scene, "--as", "polygon", "--frames", "0-0")["changes"]
     assert "1 hole filled (33% of the mask)" in row["note"]
     assert run(scene, "--as", "polygon", "--frames", "0-0", "--yes").exit_code == 0
     polygon = next(s for s in scene.shapes(0) if s["type"] == "polygon")

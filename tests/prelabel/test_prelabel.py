@@ -171,7 +171,9 @@ def test_replace_auto_replaces_only_its_own_untouched_shapes(scene: Scene) -> No
     assert [(s["frame"], s["points"][0]) for s in scene.shapes()] == [(0, 18.0), (2, 1.0)]
 
 
-def test_a_bad_frame_is_told_and_the_rest_is_done(server: FakeCvat, tmp_path: Path, yolo: Path, bus: bytes) -> None:
+def test_a_bad_frame_is_told_and_the_rest_is_done(
+    server: FakeCvat, tmp_path: Path, yolo: Path, bus: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = {"000.jpg": bus, "001.jpg": bus, "002.jpg": b"not a picture", "003.jpg": bus}
     scene = Scene(server, tmp_path, server.add_task("t", files, [*LABELS, {"name": "bus"}], segment_size=2))
     done = scene.call("prelabel", "--model", yolo, "--runtime", "torch", "--image-size", "320", "--yes", "--json")
@@ -179,6 +181,15 @@ def test_a_bad_frame_is_told_and_the_rest_is_done(server: FakeCvat, tmp_path: Pa
     assert json.loads(done.stdout)["frames"]["could not be read or predicted"] == 1
     assert "002.jpg" in done.stderr
     assert {s["frame"] for job in scene.jobs for s in server.annotations(job)["shapes"]} == {0, 1, 3}
+
+    def run_again(self: object, items: list[object]) -> list[object]:
+        assert not items, "the model ran twice on the same picture"
+        return []
+
+    monkeypatch.setattr("audit.adapters.ultralytics.detector.Detector.predict", run_again)
+    again = scene.call("prelabel", "--model", yolo, "--runtime", "torch", "--image-size", "320", "--frames", "0-1")
+    assert again.exit_code == 0, again.output
+    assert "drawn by an earlier run" in again.stdout
 
 
 def test_label_types_are_kept(server: FakeCvat, tmp_path: Path) -> None:
