@@ -57,7 +57,7 @@ def write_csv(rows: Rows, stream: IO[str]) -> None:
 
 
 def write_table(rows: Rows, stream: IO[str], *, limit: int | None = 50, width: int | None = None) -> None:
-    """Rank, caption, image, frame, id and link of each finding, for people.
+    """Rank, caption, image, frame, id and link of each finding, for people; what verdicts say of it if there are any.
 
     limit: print so many and say how many more there are. width: in columns; by default the
     terminal's. Control characters, terminal escapes and marks that turn the reading direction are
@@ -94,16 +94,25 @@ def _rich_table(rows: list[Mapping[str, Any]], with_link: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("#", justify="right", no_wrap=True)
     table.add_column("finding", no_wrap=True, ratio=3, min_width=16)
+    corrected = any(row["p_error"] != row["score"] for row in rows)
+    if corrected:
+        table.add_column("real", justify="right", no_wrap=True)
     table.add_column("image", no_wrap=True, ratio=2, min_width=8)
     table.add_column("frame", justify="right", no_wrap=True)
     table.add_column("id", no_wrap=True, min_width=16)
     if with_link:
         table.add_column("link", no_wrap=True, overflow="fold")
     for rank, row in enumerate(rows, 1):
-        cells = [str(rank), row_caption(row), row["image"], str(row["frame"]), row["id"], row["link"] or ""]
-        texts = [Text(printable(cell)) for cell in cells]
-        table.add_row(*texts[: 6 if with_link else 5])
+        cells = [str(rank), row_caption(row), *([_chance(row)] if corrected else [])]
+        cells += [row["image"], str(row["frame"]), row["id"], *([row["link"] or ""] if with_link else [])]
+        table.add_row(*(Text(printable(cell)) for cell in cells))
     return table
+
+
+def _chance(row: Mapping[str, Any]) -> str:
+    """What verdicts made of the score; a plain word where one is in."""
+    chance = row["p_error"]
+    return {0.0: "no", 1.0: "yes"}.get(chance, f"{100 * chance:.0f} %")
 
 
 def _csv_names(name: str) -> list[str]:

@@ -136,3 +136,11 @@ def test_ordinary_text_is_left_alone() -> None:
 
 def test_every_field_has_a_place_in_both_forms() -> None:
     assert set(ROW) == set(FIELDS)
+
+
+def test_a_table_says_what_verdicts_made_of_the_scores() -> None:
+    rows = [{**ROW, "id": f"{i:016x}", "p_error": p} for i, p in enumerate((1.0, 0.0, 0.637))]
+    lines = written(write_table, rows).splitlines()
+    assert "real" in lines[0].split()
+    assert [line.split("(88.5 %)")[1].split("a.jpg")[0].strip() for line in lines[1:4]] == ["yes", "no", "64 %"]
+    assert "real" not in written(write_table, [ROW]).splitlines()[0].split()
