@@ -47,7 +47,7 @@ def gather(  # noqa: PLR0913 - two tables, what is known of them, and two switch
     knows the label and has seen the frame. frame_hw: (frames, 2) of the whole snapshot, 0 if unknown
     (then boxes stand for masks). first_annotation: row of the block's first in the whole snapshot.
     prediction_rows: (predictions,) their rows in the run's file, if not simply 0, 1, 2 ...
-    outlines: also look how masks differ, which costs about a millisecond for each label that has one.
+    outlines: also look how masks differ, which costs about two milliseconds for each label that has one.
     """
     rows = np.arange(len(predictions)) if prediction_rows is None else prediction_rows
     usable = np.flatnonzero(comparable(annotations))
