@@ -75,7 +75,8 @@ class Findings(Table):
 
     type: a ``FindingType``. frame, annotation, related, prediction: rows of the snapshot's frames and
     annotations and of the run's predictions, ``-1`` for none; ``related`` is the other shape of a
-    duplicate or of a swap. annotation_id: the source's id. label, suggested_label: codes into the snapshot's labels.
+    duplicate, of a swap or of a split object. annotation_id: the source's id. label, suggested_label: codes into the
+    snapshot's labels.
     xyxy: the existing shape's box, suggested_xyxy: the proposed one's (NaN for none). iou: overlap of
     the two, in [0, 1]. prediction_score: the model's, in [0, 1]. score: in [0, 1], one scale for all
     types, higher is likelier wrong. reason: one sentence that says why.
