@@ -230,8 +230,10 @@ def test_two_models_share_one_reading_of_the_images(tmp_path: Path) -> None:
     assert folder.models == ("one", "two")
     assert sorted(folder.predictions().model.tolist()) == [0] * 6 + [1] * 6
     found = folder.findings()
-    # one says person, the other car, of the same box: neither is believed fully
-    assert found.prediction_score[found.type == FindingType.MISSING_ANNOTATION] == pytest.approx(0.45)
+    # one says person, the other car, of the same box: who agrees with the label that is there is believed
+    lacking = found.type == FindingType.MISSING_ANNOTATION
+    assert found.prediction_score[lacking] == pytest.approx(0.9, abs=0.01)
+    assert set(found.suggested_label[lacking].tolist()) == {LABELS.index("person")}
 
 
 def test_another_sources_run_is_not_overwritten(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,13 @@ def from_files(name: str, annotations: Path, results: Path) -> LabelledSet:
         snapshot,
         _predictions((frame[r["image_id"]], categories[r["category_id"]], r["score"], _xyxy(r["bbox"])) for r in rows),
     )
+
+
+def together(name: str, sets: Sequence[LabelledSet]) -> LabelledSet:
+    """Several models' predictions of one labelled set, told apart by their ``model``."""
+    parts = [d.predictions.replace(model=np.full(len(d.predictions), m)) for m, d in enumerate(sets)]
+    predictions = Predictions.concat(parts)
+    return LabelledSet(name, sets[0].snapshot, predictions[np.argsort(predictions.frame, kind="stable")])
 
 
 def read_coco(path: Path) -> tuple[Snapshot, dict[int, int]]:

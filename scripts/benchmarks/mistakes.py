@@ -20,7 +20,14 @@ RATE = 0.05
 """Boxes spoilt per type, as a share of all boxes."""
 SAME_PLACE_IOU = 0.5
 """A proposed box is the dropped one from this overlap on."""
-TYPES = tuple(t for t in FindingType if t is not FindingType.INVALID_SHAPE)
+TYPES = (
+    FindingType.MISSING_ANNOTATION,
+    FindingType.LOW_OVERLAP,
+    FindingType.MISMATCHING_LABEL,
+    FindingType.EXTRA_ANNOTATION,
+    FindingType.DUPLICATE_ANNOTATION,
+)
+"""Those that are planted."""
 
 
 @dataclass
@@ -38,24 +45,31 @@ class Spoilt:
         return len(self.dropped)
 
 
-def spoil(clean: Annotations, frame_hw: np.ndarray, seed: int) -> Spoilt:
-    """Drop, shift to IoU 0.4 to 0.8, relabel, invent and double ``RATE`` of the boxes each; one mistake a box."""
+def spoil(
+    clean: Annotations, frame_hw: np.ndarray, seed: int, *, rate: float = RATE, plausible: bool = False
+) -> Spoilt:
+    """Drop, shift to IoU 0.4 to 0.8, relabel, invent and double ``rate`` of the boxes each; one mistake a box.
+
+    Labels are wrong by pure chance, sides are off one by one. plausible: harder, more as people err: wrong names
+    are those that are frequent, slipped boxes keep their size, invented ones have the size of their name.
+    """
     rng, n = np.random.default_rng(seed), len(clean)
-    k = max(1, round(RATE * n))
+    k = max(1, round(rate * n))
     order = rng.permutation(n)
     drop, shift, rename, double = (order[i * k : (i + 1) * k] for i in range(4))
-    xyxy, label, classes = clean.xyxy.copy(), clean.label.copy(), np.unique(clean.label)
+    xyxy, label = clean.xyxy.copy(), clean.label.copy()
+    names = clean.label if plausible else np.unique(clean.label)
     ids = np.arange(n) + 1
     spoilt = Spoilt(clean, clean[np.sort(drop)])
     for i in shift:
-        xyxy[i] = _shifted(clean.xyxy[i], frame_hw[clean.frame[i]], rng)
+        xyxy[i] = _shifted(clean.xyxy[i], frame_hw[clean.frame[i]], rng, whole=plausible)
         spoilt.wrong.add((FindingType.LOW_OVERLAP, int(ids[i])))
     for i in rename:
-        label[i] = rng.choice(classes[classes != label[i]])
+        label[i] = rng.choice(names[names != label[i]]) if (names != label[i]).any() else label[i]
         spoilt.wrong.add((FindingType.MISMATCHING_LABEL, int(ids[i])))
     rows = [clean.replace(xyxy=xyxy, label=label, annotation_id=ids)[np.setdiff1d(np.arange(n), drop)]]
     for extra in range(k):
-        rows.append(_invented(clean, frame_hw, n + 1 + extra, rng))
+        rows.append(_invented(clean, frame_hw, n + 1 + extra, rng, own_name=plausible))
         spoilt.wrong.add((FindingType.EXTRA_ANNOTATION, n + 1 + extra))
     for copy, i in enumerate(double, start=n + 1 + k):
         wh = xyxy[i, 2:] - xyxy[i, :2]
@@ -68,16 +82,19 @@ def spoil(clean: Annotations, frame_hw: np.ndarray, seed: int) -> Spoilt:
     return spoilt
 
 
-def _shifted(box: FloatArray, hw: np.ndarray, rng: np.random.Generator) -> FloatArray:
+def _shifted(box: FloatArray, hw: np.ndarray, rng: np.random.Generator, *, whole: bool) -> FloatArray:
     wh, limit = np.tile(box[2:] - box[:2], 2), np.tile(hw[::-1], 2)
     for _ in range(500):
-        moved = np.clip(box + rng.normal(0, 0.15, 4) * wh, 0, limit)
+        way = np.tile(rng.normal(0, 0.2, 2), 2) if whole else rng.normal(0, 0.15, 4)
+        moved = np.clip(box + way * wh, 0, limit)
         if (moved[2:] > moved[:2] + 2).all() and 0.4 <= iou_matrix(moved[None], box[None])[0, 0] <= 0.8:
             return np.asarray(moved)
     return np.asarray(box + np.array([0, 0, 0.5, 0]) * wh)
 
 
-def _invented(clean: Annotations, frame_hw: np.ndarray, new_id: int, rng: np.random.Generator) -> Annotations:
+def _invented(
+    clean: Annotations, frame_hw: np.ndarray, new_id: int, rng: np.random.Generator, *, own_name: bool
+) -> Annotations:
     frame, like = rng.integers(len(frame_hw)), rng.integers(len(clean))
     room = frame_hw[frame][::-1]
     wh = np.minimum(clean.xyxy[like, 2:] - clean.xyxy[like, :2], 0.8 * room)
@@ -87,7 +104,8 @@ def _invented(clean: Annotations, frame_hw: np.ndarray, new_id: int, rng: np.ran
         box = np.concatenate([corner, corner + wh])
         if not len(there) or iou_matrix(box[None], there).max() < 0.3:
             break
-    return Annotations(xyxy=[box], frame=[frame], label=[rng.choice(np.unique(clean.label))], annotation_id=[new_id])
+    label = clean.label[like] if own_name else rng.choice(np.unique(clean.label))
+    return Annotations(xyxy=[box], frame=[frame], label=[label], annotation_id=[new_id])
 
 
 def judge(findings: Findings, spoilt: Spoilt) -> BoolArray:

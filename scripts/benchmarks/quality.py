@@ -24,12 +24,14 @@ from audit.checks.calibration import Weights
 from audit.checks.evidence import Evidence, combine, gather
 from audit.checks.habits import Habits
 from audit.checks.traits import Candidates
-from audit.core.annotations import Predictions, Snapshot
+from audit.core.annotations import Annotations, Predictions, Snapshot
 from audit.core.findings import Findings, FindingType
+from audit.trust.agreement import trust_in
+from audit.trust.fusion import fuse
 from audit.trust.prior import PRIOR
 from scripts.benchmarks.fit import fit
-from scripts.benchmarks.labelled import LabelledSet, detected, from_files
-from scripts.benchmarks.mistakes import figures, spoil
+from scripts.benchmarks.labelled import LabelledSet, detected, from_files, together
+from scripts.benchmarks.mistakes import RATE, Spoilt, figures, spoil
 from scripts.benchmarks.rivals import fiftyone, objectlab, simple_rule
 
 SHARED = Path(__file__).resolve().parents[2] / "../shared/data"
@@ -37,18 +39,24 @@ CONFIDENT = 0.25
 """Where most tools cut predictions off."""
 OBJECTLAB_SETTINGS = ((0.95, 0.5), (0.7, 0.5), (0.5, 0.5), (0.5, 0.1), (0.3, 0.1))
 Auditor = Callable[[Snapshot, Predictions], Findings]
+Spoiling = Callable[[Annotations, np.ndarray, int], Spoilt]
 
 IDEAS = {
     "habits of this data": ("precision", "never used", "recall", "surpris"),
     "containment": ("inside", "covers", "covered", "part"),
-    "other names": ("another label", "clashing", "any support", "nothing seen", "rival", "other names"),
+    "other names": ("another label", "clashing", "any support", "nothing seen", "rival", "other names", "any name"),
     "size": ("size",),
+    "surroundings": ("companion", "in the frame", "rarity", "others unexplained"),
+    "each side": ("sides", "side", "width off", "height off"),
+    "names it confuses": ("kin",),
 }
 """Traits by words in their names, to be switched off together."""
 
 
 def ours(snapshot: Snapshot, predictions: Predictions, *, learn: bool = True, prior: Weights = PRIOR) -> Findings:
-    """The whole of it, as ``cvat-audit run`` does."""
+    """The whole of it, as ``cvat-audit run`` does; predictions of several models are fused."""
+    knows = np.ones((int(predictions.model.max(initial=0)) + 1, len(snapshot.labels)), bool)
+    predictions, _ = fuse(predictions, knows, trust_in(snapshot.annotations, predictions, knows))
     hw = np.column_stack([snapshot.frames.height, snapshot.frames.width])
     judged = np.ones(len(snapshot.annotations), bool)
     evidence = combine([gather(snapshot.annotations, predictions, judged=judged, frame_hw=hw)])
@@ -56,17 +64,17 @@ def ours(snapshot: Snapshot, predictions: Predictions, *, learn: bool = True, pr
     return find(evidence, snapshot, knowledge=knowledge)
 
 
-def confident_only(snapshot: Snapshot, predictions: Predictions) -> Findings:
+def confident_only(snapshot: Snapshot, predictions: Predictions, prior: Weights) -> Findings:
     """Ours, without the faint predictions."""
-    return ours(snapshot, predictions[predictions.score >= CONFIDENT])
+    return ours(snapshot, predictions[predictions.score >= CONFIDENT], prior=prior)
 
 
-def without(words: Collection[str]) -> Auditor:
+def without(words: Collection[str], prior: Weights) -> Auditor:
     """Ours, with the traits whose names hold one of these words always 0."""
 
     def audit(snapshot: Snapshot, predictions: Predictions) -> Findings:
         with _switched_off(words):
-            return ours(snapshot, predictions)
+            return ours(snapshot, predictions, prior=prior)
 
     return audit
 
@@ -91,29 +99,29 @@ def _switched_off(words: Collection[str]) -> Iterator[None]:
         calibration.CANDIDATES.update(before)
 
 
-def auditors(ablations: bool, with_fiftyone: bool) -> dict[str, Auditor]:
+def auditors(prior: Weights, *, ablations: bool, with_fiftyone: bool) -> dict[str, Auditor]:
     """All to be compared, by the name in the table."""
 
     def lab(high: float, low: float) -> Auditor:
         return lambda s, p: objectlab(s, p, high, low)
 
-    chosen: dict[str, Auditor] = {"cvat-audit": ours, "simple rule": simple_rule}
+    chosen: dict[str, Auditor] = {"cvat-audit": partial(ours, prior=prior), "simple rule": simple_rule}
     for high, low in OBJECTLAB_SETTINGS:
         chosen[f"ObjectLab {high}/{low}"] = lab(high, low)
     if with_fiftyone:
         chosen["FiftyOne"] = fiftyone
     if ablations:
-        chosen["– learning on the data"] = lambda s, p: ours(s, p, learn=False)
-        chosen[f"– predictions below {CONFIDENT}"] = confident_only
-        chosen |= {f"– {idea}": without(words) for idea, words in IDEAS.items()}
+        chosen["– learning on the data"] = partial(ours, prior=prior, learn=False)
+        chosen[f"– predictions below {CONFIDENT}"] = partial(confident_only, prior=prior)
+        chosen |= {f"– {idea}": without(words, prior) for idea, words in IDEAS.items()}
     return chosen
 
 
-def measured(auditor: Auditor, data: LabelledSet, seeds: range) -> dict[str, np.ndarray]:
+def measured(auditor: Auditor, data: LabelledSet, seeds: range, spoiling: Spoiling = spoil) -> dict[str, np.ndarray]:
     """Each figure of every seed, and the seconds an audit took."""
     rows = []
     for seed in seeds:
-        spoilt = spoil(data.snapshot.annotations, data.frame_hw, seed)
+        spoilt = spoiling(data.snapshot.annotations, data.frame_hw, seed)
         snapshot = Snapshot(data.name, data.snapshot.labels, data.snapshot.frames, spoilt.annotations)
         start = time.perf_counter()
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
@@ -123,13 +131,13 @@ def measured(auditor: Auditor, data: LabelledSet, seeds: range) -> dict[str, np.
     return {key: np.array([r[key] for r in rows]) for key in rows[0]}
 
 
-def table(data: LabelledSet, chosen: dict[str, Auditor], seeds: range) -> None:
+def table(data: LabelledSet, chosen: dict[str, Auditor], seeds: range, spoiling: Spoiling = spoil) -> None:
     """Print one set's figures."""
     s = data.snapshot
     print(f"\n{data.name}: {len(s.frames)} photos, {len(s.annotations)} labels, {len(data.predictions)} predictions")
     head = None
     for name, auditor in chosen.items():
-        found = measured(auditor, data, seeds)
+        found = measured(auditor, data, seeds, spoiling)
         if head is None:
             head = list(found)
             print(f"{'':26}" + "".join(f"{key:>12}" for key in head))
@@ -137,37 +145,72 @@ def table(data: LabelledSet, chosen: dict[str, Auditor], seeds: range) -> None:
         print(f"{name:26}" + "".join(f"{c:>12}" for c in cells), flush=True)
 
 
-def main() -> None:
-    """Read the options, measure, print."""
+def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--set", nargs=3, action="append", default=[], metavar=("NAME", "ANNOTATIONS", "RESULTS"))
+    parser.add_argument("--set", nargs=3, action="append", default=[], metavar=("NAME", "ANNOTATIONS", "RESULTS"),
+                        help="a COCO file and a COCO results file")  # fmt: skip
     parser.add_argument("--detect", nargs=2, action="append", default=[], metavar=("NAME", "ANNOTATIONS"),
                         help="a COCO file beside its images, through both detectors")  # fmt: skip
+    parser.add_argument("--learn-from", nargs=3, action="append", default=[],
+                        metavar=("NAME", "ANNOTATIONS", "RESULTS"),
+                        help="fit the starting weights to these instead; names given twice are two models")  # fmt: skip
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--rate", type=float, default=RATE, help="boxes spoilt of each type (default 0.05)")
+    parser.add_argument("--plausible", action="store_true", help="mistakes more as people make them; harder")
     parser.add_argument("--cross-fit", action="store_true", help="ours only, each half by weights from the other")
-    parser.add_argument("--ablations", action="store_true", help="also with each idea switched off")
+    parser.add_argument("--ablations", action="store_true", help="also with each idea switched off (and fitted anew)")
     parser.add_argument("--fiftyone", action="store_true", help="also FiftyOne itself (slow)")
+    return parser
+
+
+def _sets(given: list[list[str]], pictured: list[list[str]]) -> list[LabelledSet]:
+    """Those asked for; sets of one name and several results are also put together, as several models."""
+    sets = [from_files(name, Path(a), Path(r)) for name, a, r in given]
+    groups = [(name, [d for d in sets if d.name == name]) for name in dict.fromkeys(d.name for d in sets)]
+    if not sets and not pictured and (coco := SHARED / "coco128-permissive" / "annotations.json").exists():
+        pictured = [["coco128-permissive", str(coco)]]
+    for name, path in pictured:
+        pair = [detected(name, Path(path), detector) for detector in ("yolo11n", "ssd")]
+        sets += pair
+        groups.append((name, pair))
+    return sets + [together(f"{name} all models", group) for name, group in groups if len(group) > 1]
+
+
+def cross_fit(sets: list[LabelledSet], seeds: range, spoiling: Spoiling, *, ablations: bool) -> None:
+    """Print each half's figures by weights from the other halves; ablations: fitted without each idea too."""
+    one_model = [data for data in sets if not data.predictions.model.any()]
+    for half in (0, 1):
+        rest = [data.part(1 - half) for data in one_model]
+        chosen: dict[str, Auditor] = {"cvat-audit": partial(ours, prior=fit(rest))}
+        for idea, words in IDEAS.items() if ablations else ():
+            with _switched_off(words):
+                chosen[f"– {idea}"] = without(words, fit(rest))
+        for data in sets:
+            table(data.part(half), chosen, seeds, spoiling)
+
+
+def main() -> None:
+    """Read the options, measure, print."""
+    parser = _options()
     args = parser.parse_args()
-    sets = [from_files(name, Path(a), Path(r)) for name, a, r in args.set]
-    pictured = [(name, Path(a)) for name, a in args.detect]
-    coco = SHARED / "coco128-permissive" / "annotations.json"
-    if not sets and not pictured and coco.exists():
-        pictured = [("coco128-permissive", coco)]
-    sets += [detected(name, path, detector) for name, path in pictured for detector in ("yolo11n", "ssd")]
+    sets, seeds = _sets(args.set, args.detect), range(args.seeds)
     if not sets:
         parser.error("no labelled photographs: name a COCO file with --detect NAME ANNOTATIONS, or give --set")
+    spoiling = partial(spoil, rate=args.rate, plausible=args.plausible)
+    if args.cross_fit:
+        cross_fit(sets, seeds, spoiling, ablations=args.ablations)
+        return
+    prior = fit(from_files(name, Path(a), Path(r)) for name, a, r in args.learn_from) if args.learn_from else PRIOR
     with contextlib.ExitStack() as stack:
         if args.fiftyone:
             from audit.adapters.fiftyone.database import database
             from audit.cli.progress import TerminalProgress
 
             stack.enter_context(database(TerminalProgress()))
-        for half in (0, 1) if args.cross_fit else ():
-            prior = fit(data.part(1 - half) for data in sets)
-            for data in sets:
-                table(data.part(half), {"cvat-audit": partial(ours, prior=prior)}, range(args.seeds))
-        for data in () if args.cross_fit else sets:
-            table(data, auditors(args.ablations, args.fiftyone), range(args.seeds))
+        for data in sets:
+            several = bool(data.predictions.model.any())
+            chosen = auditors(prior, ablations=args.ablations, with_fiftyone=args.fiftyone)
+            table(data, {"cvat-audit": chosen["cvat-audit"]} if several else chosen, seeds, spoiling)
 
 
 if __name__ == "__main__":
