@@ -7,6 +7,7 @@ import json
 import os
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -80,7 +81,11 @@ def bench_sam(client: Client) -> None:
 def bench_yolo(client: Client) -> None:
     weights = find_weights("yolo11n")
     bare = load_ultralytics().YOLO(str(exported(weights, file_sha256(weights), 640)), task="detect")
-    file = Path("/tmp") / f"bench-{os.getpid()}.jpg"
+    with tempfile.TemporaryDirectory() as folder:
+        _compared(client, bare, Path(folder) / "photo.jpg")
+
+
+def _compared(client: Client, bare: Any, file: Path) -> None:
     for size in (None, (3000, 4000)):
         data = photo(size)
         file.write_bytes(data)
@@ -91,7 +96,6 @@ def bench_yolo(client: Client) -> None:
             ours.append(median_ms(lambda body=body: client.invoke(YOLO, body), 6))
         name = "810x1080" if size is None else "12 MP"
         say(f"detector, {name}, ms", function=min(ours), bare_predict=min(theirs), ratio=min(ours) / min(theirs))
-    file.unlink()
 
 
 def resident_mb(host: Host) -> float:
