@@ -101,11 +101,11 @@ def remaining(run: RunFolder, findings: Findings, said: Sequence[Decision]) -> R
         judged=int(judged.sum()),
         found=int(real.sum()),
         waiting=int((~judged).sum()),
-        findings=together(draws.total()),
+        findings=together(draws),
         by_type=by_type(draws),
         labels=_part(labels, rest_of_labels(labels)),
         frames=_part(frames, rest_of_frames(frames)),
-        total=together(draws.total(), *rests) if labels.asked and frames.asked else None,
+        total=together(draws, *rests) if labels.asked and frames.asked else None,
         mistakes=mistakes,
         advice=advise(draws, int(real.sum()), _pace(said)),
         trusted=_trusted(facts[judged], real[judged]),
@@ -121,7 +121,7 @@ def outlook(findings: Findings, said: Sequence[Decision]) -> tuple[Advice, int]:
 def _draws(facts: Facts, judged: BoolArray, real: FloatArray, number: int = DRAWS) -> Drawn:
     waiting = facts[~judged]
     ranked = learnt_from(facts[judged], real[judged]).chance(waiting)
-    return drawn(learnt_from(facts[judged], real[judged], OPEN), waiting, bands(ranked), number=number)
+    return drawn(learnt_from(facts[judged], real[judged], OPEN), waiting, bands(ranked), ranked, number=number)
 
 
 def _pace(said: Sequence[Decision]) -> float:

@@ -6,6 +6,7 @@ verdicts leave open. Where no finding is, only the blind sample knows: labels an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +26,7 @@ MOST_FRAMES = 0.98
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number not known: as likely above as below ``expected``; with 95 % between ``low`` and ``high``."""
+    """A number not known: ``expected`` from the chances; with 95 % between ``low`` and ``high``."""
 
     expected: float
     low: float
@@ -45,12 +46,13 @@ class Sampled:
 class Drawn:
     """Findings that wait, by type and band of the queue. type, band: (g,). count: (g,) their findings.
 
-    real: (draws, g) how many of each may be real.
+    expected: (g,) the sum of their chances. real: (draws, g) how many of each may be real.
     """
 
     type: IntArray
     band: IntArray
     count: IntArray
+    expected: FloatArray
     real: IntArray
 
     def total(self) -> IntArray:
@@ -58,9 +60,18 @@ class Drawn:
         return np.asarray(self.real.sum(axis=1))
 
 
-def drawn(taught: Recalibration, waiting: Facts, band: IntArray, *, seed: int = 0, number: int = DRAWS) -> Drawn:
+def drawn(
+    taught: Recalibration,
+    waiting: Facts,
+    band: IntArray,
+    chance: FloatArray,
+    *,
+    seed: int = 0,
+    number: int = DRAWS,
+) -> Drawn:
     """Draw how many of the waiting findings are real. band: (n,) of the queue, the highest is asked first.
 
+    chance: (n,) of each, as it is shown; draws are skewed, so their middle would be too high.
     taught: with the doubt that intervals want (``verdicts.OPEN``). A sum of unlike chances is drawn as the binomial
     of the same mean and nearly the same variance (Ehm 1991, "Binomial approximation to the Poisson binomial").
     """
@@ -71,26 +82,31 @@ def drawn(taught: Recalibration, waiting: Facts, band: IntArray, *, seed: int = 
     mean, square = np.zeros((2, number, len(groups)))
     for start in range(0, len(rows), AT_ONCE):
         part = slice(start, start + AT_ONCE)
-        chance = curves.chances(waiting[rows[part]])
+        drawn_chance = curves.chances(waiting[rows[part]])
         belongs = (place.reshape(-1)[rows[part], None] == np.arange(len(groups))) * times[part, None]
-        mean += chance @ belongs
-        square += chance**2 @ belongs
+        mean += drawn_chance @ belongs
+        square += drawn_chance**2 @ belongs
     trials = np.maximum(np.rint(np.divide(mean**2, square, out=np.ones_like(mean), where=square > 0)), 1)
     real = rng.binomial(trials.astype(np.int64), np.clip(mean / trials, 0, 1))
     count = np.bincount(place.reshape(-1), minlength=len(groups))
-    return Drawn(groups[:, 0], groups[:, 1], count, np.minimum(real, count))
+    expected = np.bincount(place.reshape(-1), weights=chance, minlength=len(groups)).astype(np.float64)
+    return Drawn(groups[:, 0], groups[:, 1], count, expected, np.minimum(real, count))
 
 
-def estimate(draws: IntArray | FloatArray) -> Estimate:
-    """Median and the middle 95 % of draws (n,)."""
-    low, middle, high = np.quantile(draws, [0.025, 0.5, 0.975])
-    return Estimate(float(middle), float(low), float(high))
+def estimate(draws: IntArray | FloatArray, expected: float) -> Estimate:
+    """The middle 95 % of draws (n,), and what is expected, within it."""
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return Estimate(float(np.clip(expected, low, high)), float(low), float(high))
 
 
 def by_type(drawn_: Drawn) -> dict[FindingType, Estimate]:
     """What may be left of each type that still waits."""
-    kinds = [k for k in FindingType if (drawn_.type == k).any()]
-    return {k: estimate(drawn_.real[:, drawn_.type == k].sum(axis=1)) for k in kinds}
+    kinds = {k: drawn_.type == k for k in FindingType}
+    return {
+        k: estimate(drawn_.real[:, rows].sum(axis=1), drawn_.expected[rows].sum())
+        for k, rows in kinds.items()
+        if rows.any()
+    }
 
 
 @dataclass(frozen=True)
@@ -108,14 +124,18 @@ class Rest:
 
     def estimate(self) -> Estimate:
         """The 95 % interval."""
-        return together(np.zeros(1), self)
+        return _together(np.zeros(1), 0.0, [self])
 
 
-def together(findings: IntArray | FloatArray, *rests: Rest) -> Estimate:
-    """Findings (draws,) and what no finding shows, in all."""
-    low = np.quantile(findings + sum(r.low for r in rests), 0.025)
-    high = np.quantile(findings + sum(r.high for r in rests), 0.975)
-    return Estimate(float(np.median(findings) + sum(r.expected for r in rests)), float(low), float(high))
+def together(findings: Drawn, *rests: Rest) -> Estimate:
+    """Mistakes among findings that wait, and those that no finding shows, in all."""
+    return _together(findings.total(), float(findings.expected.sum()), rests)
+
+
+def _together(draws: IntArray | FloatArray, expected: float, rests: Sequence[Rest]) -> Estimate:
+    low = float(np.quantile(draws + sum(r.low for r in rests), 0.025))
+    high = float(np.quantile(draws + sum(r.high for r in rests), 0.975))
+    return Estimate(float(np.clip(expected + sum(r.expected for r in rests), low, high)), low, high)
 
 
 def rest_of_labels(sample: Sampled, *, seed: int = 1, number: int = DRAWS) -> Rest:

@@ -85,7 +85,7 @@ class Reviewer:
         """What was estimated, whether its interval holds the truth, and its width against all mistakes."""
         t, rows = self.truth, self.rows()
         chance = self.taught.chance(t.facts)
-        waiting = drawn(self._learn(OPEN), t.facts[rows], bands(chance[rows]))
+        waiting = drawn(self._learn(OPEN), t.facts[rows], bands(chance[rows]), chance[rows])
         everything = max(1, t.real.sum() + t.wrong.sum() + t.overlooked.sum())
         labels = Sampled(len(t.wrong), self.asked_labels, int(t.wrong[self.labels[: self.asked_labels]].sum()))
         asked = self.frames[: self.asked_frames]
@@ -93,11 +93,11 @@ class Reviewer:
         left_wrong = t.wrong.sum() - labels.wrong
         left_lost = t.overlooked.sum() - t.overlooked[asked].sum()
         left = t.real[rows].sum()
-        parts = [("findings", together(waiting.total()), left)]
+        parts = [("findings", together(waiting), left)]
         if self.asked_labels and self.asked_frames:
             more = rest_of_labels(labels), rest_of_frames(frames)
             parts += [("labels", more[0].estimate(), left_wrong), ("frames", more[1].estimate(), left_lost)]
-            parts += [("all", together(waiting.total(), *more), left + left_wrong + left_lost)]
+            parts += [("all", together(waiting, *more), left + left_wrong + left_lost)]
         for name, e, truth in parts:
             yield name, bool(e.low <= truth <= e.high), (e.high - e.low) / everything
         for kind, e in by_type(waiting).items():
@@ -108,7 +108,7 @@ class Reviewer:
         """What the tool would say now."""
         rows = self.rows()
         chance = self.taught.chance(self.truth.facts[rows])
-        waiting = drawn(self._learn(OPEN), self.truth.facts[rows], bands(chance), number=400)
+        waiting = drawn(self._learn(OPEN), self.truth.facts[rows], bands(chance), chance, number=400)
         return advise(waiting, int(self.truth.real[self.judged].sum()), SECONDS)
 
     def error(self, learnt: bool) -> float:
@@ -130,7 +130,7 @@ def simulated(truth: Truth, blind: float, seed: int) -> dict[str, list[float]]:
                     figures[f"covered {name} after {reviewer.answers}"].append(float(covered))
                 if reviewer.answers == CHECKPOINTS[3]:
                     figures[f"width {name}"].append(width)
-        if reviewer.answers == CHECKPOINTS[3]:
+        if reviewer.answers == CHECKPOINTS[3] and len(reviewer.rows()):
             figures["ece scores"].append(reviewer.error(learnt=False))
             figures["ece learnt"].append(reviewer.error(learnt=True))
         if not enough and reviewer.truth.real[reviewer.judged].sum() >= TARGET * reviewer.truth.real.sum():

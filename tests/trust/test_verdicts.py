@@ -10,9 +10,19 @@ import pytest
 from audit.core.findings import Findings, FindingType
 from audit.core.table import FloatArray
 from audit.loop.queue import bands, ordered
-from audit.trust.left_over import Sampled, by_type, drawn, estimate, rest_of_frames, rest_of_labels, together
+from audit.trust.left_over import (
+    DRAWS,
+    Drawn,
+    Estimate,
+    Sampled,
+    by_type,
+    drawn,
+    rest_of_frames,
+    rest_of_labels,
+    together,
+)
 from audit.trust.stopping import advise, pace
-from audit.trust.verdicts import OPEN, Facts, facts_of, learnt_from
+from audit.trust.verdicts import OPEN, Facts, Recalibration, facts_of, learnt_from
 
 NOTHING = learnt_from(Facts(), np.zeros(0), OPEN)
 
@@ -29,6 +39,14 @@ def truth(chance: FloatArray, seed: int = 0) -> FloatArray:
 
 def log_odds(p: FloatArray) -> FloatArray:
     return np.log(p / (1 - p))
+
+
+def waits(taught: Recalibration, some: Facts, number: int = DRAWS) -> Drawn:
+    return drawn(taught, some, bands(some.score), taught.chance(some), number=number)
+
+
+def left(taught: Recalibration, some: Facts, number: int = DRAWS) -> Estimate:
+    return together(waits(taught, some, number))
 
 
 def test_without_verdicts_chances_are_the_scores() -> None:
@@ -69,7 +87,7 @@ def test_verdicts_at_the_top_leave_the_bottom_less_certain_than_verdicts_there()
     faint = some[some.score < 0.1]
     widths = []
     for rows in (top, spread):
-        e = estimate(drawn(learnt_from(some[rows], real[rows], OPEN), faint, bands(faint.score)).total())
+        e = left(learnt_from(some[rows], real[rows], OPEN), faint)
         widths.append(e.high - e.low)
     assert widths[0] > 2 * widths[1]
 
@@ -83,8 +101,8 @@ def test_a_fit_does_not_depend_on_the_order_of_verdicts() -> None:
 
 
 def test_nothing_waiting_leaves_nothing() -> None:
-    none = drawn(NOTHING, Facts(), np.zeros(0, np.int64))
-    assert together(none.total()).high == 0
+    none = waits(NOTHING, Facts())
+    assert together(none).high == 0
     assert by_type(none) == {}
     done = advise(none, found=7, seconds=math.nan)
     assert (done.stop, done.more, done.surely, done.waiting, done.share.low) == (True, 0, 0, 0, 1.0)
@@ -93,12 +111,14 @@ def test_nothing_waiting_leaves_nothing() -> None:
 
 def test_draws_are_the_same_each_time_and_grouping_loses_nothing() -> None:
     some = facts(500)
-    one, two = (drawn(NOTHING, some, bands(some.score)) for _ in range(2))
+    one, two = (waits(NOTHING, some) for _ in range(2))
     assert (one.real == two.real).all()
     assert one.count.sum() == 500
     assert len(one.count) < 400
     assert (one.real <= one.count).all()
-    assert sum(e.expected for e in by_type(one).values()) == pytest.approx(estimate(one.total()).expected, rel=0.2)
+    assert together(one).expected == pytest.approx(some.score.sum())
+    assert together(one).low < some.score.sum() < together(one).high
+    assert all(e.low <= some.score[some.type == k].sum() <= e.high for k, e in by_type(one).items())
 
 
 @pytest.mark.parametrize("shift", [0.0, -1.5])
@@ -113,8 +133,8 @@ def test_intervals_hold_the_truth_in_at_least_nine_of_ten_reviews(shift: float) 
         judged[np.random.default_rng([seed, 2]).permutation(600)[:15]] = True
         waiting = some[~judged]
         taught = learnt_from(some[judged], real[judged], OPEN)
-        left = estimate(drawn(taught, waiting, bands(waiting.score), number=300).total())
-        held += left.low <= real[~judged].sum() <= left.high
+        rest = left(taught, waiting, 300)
+        held += rest.low <= real[~judged].sum() <= rest.high
     assert held >= 0.9 * audits
 
 
@@ -135,8 +155,8 @@ def test_sampled_intervals_hold_the_truth(rate: float) -> None:
     held = 0
     for _ in range(100):
         wrong = rng.random(800) < rate
-        left = rest_of_labels(Sampled(800, 60, int(wrong[:60].sum())), number=400).estimate()
-        held += left.low <= wrong[60:].sum() <= left.high
+        rest = rest_of_labels(Sampled(800, 60, int(wrong[:60].sum())), number=400).estimate()
+        held += rest.low <= wrong[60:].sum() <= rest.high
     assert held >= 92
 
 
@@ -148,9 +168,9 @@ def test_advice_counts_down_and_ends() -> None:
     for answered in (0, 100, 300, 500, 800):
         rows, waiting = queue[:answered], queue[answered:]
         taught = learnt_from(some[rows], real[rows], OPEN)
-        told.append(advise(drawn(taught, some[waiting], bands(some.score[waiting])), int(real[rows].sum()), 4.0))
-    assert [a.more for a in told] == sorted((a.more for a in told), reverse=True)
-    assert all(a.surely >= a.more for a in told)
+        told.append(advise(waits(taught, some[waiting]), int(real[rows].sum()), 4.0))
+    assert told[2].more < min(told[0].more, told[1].more)
+    assert all(a.more <= a.surely <= a.waiting for a in told)
     assert not told[0].stop
     assert told[-1].stop
     assert told[-1].waiting == 0
@@ -160,7 +180,7 @@ def test_the_number_of_answers_is_right_where_chances_are_known() -> None:
     """Chances of nearly 1 above, nearly 0 below: nine tenths of the mistakes are nine tenths of those above."""
     sure = learnt_from(*_clear(2000), OPEN)
     some, real = _clear(400)
-    a = advise(drawn(sure, some, bands(some.score)), 0, 2.0)
+    a = advise(waits(sure, some), 0, 2.0)
     assert 170 <= a.more <= 215
     assert real.sum() == 200
 
