@@ -38,6 +38,9 @@ TRAITS = (
     "sides speak loudly",
     "sides speak for a slip, predicted surely",
     "worst side",
+    "worst side speaks for a slip",  # one side alone: a box that leaves out half the object
+    "worst side speaks for a slip, predicted surely",
+    "overlap below 0.7 and predicted surely",
     "width off",
     "height off",
     "any name fits better",  # something is predicted just where the label is, if under another name
@@ -58,7 +61,8 @@ def fit_traits(e: LabelEvidence, habits: Habits) -> FloatArray:
     surprising = 1 / (1 + np.exp(np.clip(SURPRISING - surprise, -50, 50)))
     score = logit(e.own_score) / 2
     off = offsets(e)
-    slip = slip_evidence(off, habits.sides)
+    each = slip_evidence(off, habits.sides)
+    slip, worst = each.sum(axis=1), each.max(axis=1)
     return columns(
         score,
         above(score, 0),
@@ -79,6 +83,9 @@ def fit_traits(e: LabelEvidence, habits: Habits) -> FloatArray:
         above(slip, 6) / 4,
         above(slip, 0) / 4 * score,
         np.clip(np.abs(off).max(axis=1), 0, 1),
+        worst / 4,
+        above(worst, 0) / 4 * score,
+        4 * above(-e.own_iou, -0.7) * score,
         np.clip(np.abs(off[:, 2] - off[:, 0]), 0, 1),
         np.clip(np.abs(off[:, 3] - off[:, 1]), 0, 1),
         e.any_iou - e.own_iou,

@@ -56,7 +56,7 @@ def usual_sides(e: LabelEvidence) -> Sides:
 
 
 def slip_evidence(off: FloatArray, sides: Sides) -> FloatArray:
-    """(n,) logarithm of how much likelier the four sides are if the box slipped than if it is sound.
+    """(n, 4) logarithm of how much likelier each side is if the box slipped than if it is sound.
 
     Sound sides: a Laplace distribution of this detector's own spread, with a heavy tail. Slipped: a normal one.
     """
@@ -64,4 +64,4 @@ def slip_evidence(off: FloatArray, sides: Sides) -> FloatArray:
     sound = (1 - TAIL) * np.exp(-away / b) / (2 * b) + TAIL * np.exp(-away / b / TAIL_SCALE) / (2 * b * TAIL_SCALE)
     wide = np.hypot(SLIP, b)
     slipped = np.exp(-((away / wide) ** 2) / 2) / (wide * np.sqrt(2 * np.pi)) + 1e-4
-    return np.asarray(np.clip(np.log(slipped / sound), -3, 6).sum(axis=1))
+    return np.asarray(np.clip(np.log(slipped / sound), -3, 6))

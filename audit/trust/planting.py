@@ -86,14 +86,17 @@ def _jittered(xyxy: FloatArray, sigma: float, rng: np.random.Generator) -> Float
 def _slipped(xyxy: FloatArray, rng: np.random.Generator) -> FloatArray:
     """The first of some tries whose overlap is in range; else a third to the right (IoU 0.5).
 
-    A third each have their sides off one by one, are moved as a whole, or are too large or small.
+    A quarter each have their sides off one by one, are moved as a whole, are too large or small, or leave out
+    or take in too much at one side.
     """
     result = xyxy + (xyxy[:, 2:3] - xyxy[:, :1]) / 3 * np.array([1, 0, 1, 0])
-    way = rng.integers(0, 3, len(xyxy))
+    way = rng.integers(0, 4, len(xyxy))
     open_rows = np.arange(len(xyxy))
     for _ in range(TRIES):
         was = xyxy[open_rows]
-        ways = np.stack([_jittered(was, 0.15, rng), _moved(was, 0.2, rng), _resized(was, 0.25, rng)])
+        ways = np.stack(
+            [_jittered(was, 0.15, rng), _moved(was, 0.2, rng), _resized(was, 0.25, rng), _cut(was, 0.4, rng)]
+        )
         tried = ways[way[open_rows], np.arange(len(was))]
         iou = row_iou(tried, was)
         good = (iou >= SHIFT_IOU[0]) & (iou <= SHIFT_IOU[1])
@@ -112,6 +115,15 @@ def _resized(xyxy: FloatArray, sigma: float, rng: np.random.Generator) -> FloatA
     middle = (xyxy[:, 2:] + xyxy[:, :2]) / 2 + rng.normal(0, 0.08, wh.shape) * wh
     half = wh * np.exp(rng.normal(0, sigma, wh.shape)) / 2
     return np.hstack([middle - half, middle + half])
+
+
+def _cut(xyxy: FloatArray, sigma: float, rng: np.random.Generator) -> FloatArray:
+    """One side far off (inwards two times in three), the others a little."""
+    wh = np.tile(xyxy[:, 2:] - xyxy[:, :2], 2)
+    inwards = np.where(np.arange(4) < 2, 1, -1) * np.where(rng.random(xyxy.shape) < 0.67, 1, -1)
+    one = np.arange(4) == rng.integers(0, 4, (len(xyxy), 1))
+    way = np.where(one, inwards * np.abs(rng.normal(0, sigma, xyxy.shape)), rng.normal(0, 0.03, xyxy.shape))
+    return np.asarray(xyxy + way * wh)
 
 
 def _names(a: Annotations, frame: IntArray, rng: np.random.Generator) -> IntArray:
