@@ -160,13 +160,15 @@ def _existing(out: Path) -> Path:
 
 
 def _check_out(out: Path, snapshot: Snapshot) -> None:
-    """Raises UsageError rather than replace another source's run."""
+    """Raises UsageError rather than replace another source's run, or what another command made."""
     try:
-        earlier = RunFolder.open(out).manifest["source"]
+        manifest = RunFolder.open(out).manifest
     except UsageError:
         return
-    if earlier != snapshot.source:
-        raise UsageError(f"{out} holds an audit of {earlier}. Give another --out, or remove that folder.")
+    if manifest["source"] != snapshot.source or manifest.get("command", "run") != "run":
+        made_by = manifest.get("command", "run")
+        holds = f"an audit of {manifest['source']}" if made_by == "run" else f"what '{made_by}' made"
+        raise UsageError(f"{out} holds {holds}. Give another --out, or remove that folder.")
 
 
 def _check_mapping(settings: Settings, predictors: Sequence[Predictor]) -> None:

@@ -17,7 +17,7 @@ from audit.core.annotations import Annotations, Frames, Job, Predictions, ShapeT
 from audit.core.findings import FindingType
 from audit.errors import ServiceError, UsageError
 from audit.ports import Advance, FrameImage, FrameProblem, PredictItem, TakeAnnotations
-from audit.runs import RunFolder
+from audit.runs import RunFolder, write_manifest
 from audit.workflow import Settings, add_timing, audit
 
 LABELS = ("person", "car")
@@ -244,6 +244,13 @@ def test_another_sources_run_is_not_overwritten(tmp_path: Path) -> None:
     run(tmp_path, Store(boxes([0])), Model())
     with pytest.raises(UsageError, match="holds an audit of test://1"):
         run(tmp_path, Other(boxes([0])), Model())
+
+
+def test_what_another_command_made_is_not_overwritten(tmp_path: Path) -> None:
+    made = run(tmp_path, Store(boxes([0])), Model())
+    write_manifest(made.path, {**made.manifest, "command": "prelabel"})
+    with pytest.raises(UsageError, match="holds what 'prelabel' made"):
+        run(tmp_path, Store(boxes([0])), Model())
 
 
 def test_decisions_survive_a_second_run(tmp_path: Path) -> None:
