@@ -35,6 +35,8 @@ CHECKS: dict[FindingType, Check] = {
     FindingType.DUPLICATE_ANNOTATION: duplicate_annotation,
 }
 ALL_TYPES = tuple(FindingType)
+LIKELY_TWICE = 0.5
+"""A duplicate from here up is the cause, whatever else speaks against the label."""
 
 
 @dataclass(frozen=True)
@@ -87,13 +89,19 @@ def find(
 
 
 def _one_per_cause(findings: Findings, wanted: BoolArray, n_annotations: int) -> BoolArray:
-    """Which of the wanted stay: the likeliest of each annotation, and what is missing unless that proposes it."""
+    """Which of the wanted stay: the likeliest of each annotation, and what is missing unless that proposes it.
+
+    A likely duplicate goes first: that nothing is predicted where an object is labelled twice holds for both
+    labels, and once the copy is gone the other one's finding still says it.
+    """
     on_label = wanted & (findings.annotation >= 0)
+    twice = (findings.type == FindingType.DUPLICATE_ANNOTATION) & (findings.score >= LIKELY_TWICE)
+    claim = findings.score + twice
     best = np.zeros(n_annotations)
-    np.maximum.at(best, findings.annotation[on_label], findings.score[on_label])
+    np.maximum.at(best, findings.annotation[on_label], claim[on_label])
     keep: BoolArray = wanted.copy()
     rows = np.flatnonzero(on_label)
-    is_best = findings.score[rows] == best[findings.annotation[rows]]
+    is_best = claim[rows] == best[findings.annotation[rows]]
     first = np.full(n_annotations, len(findings))
     np.minimum.at(first, findings.annotation[rows[is_best]], rows[is_best])
     keep[rows] = rows == first[findings.annotation[rows]]

@@ -274,3 +274,9 @@ def test_ids_do_not_depend_on_scores() -> None:
     two = situation([], [(BOX, 1, 0.55)])
     assert one.id.tolist() == two.id.tolist()
     assert one.id.tolist() != situation([], [(BOX, 2, 0.97)]).id.tolist()
+
+
+def test_an_object_labelled_twice_that_no_model_sees_is_told_as_a_duplicate() -> None:
+    found = situation([(BOX, 0), ([c + 1 for c in BOX], 0)], [])
+    assert FindingType.DUPLICATE_ANNOTATION in found.type.tolist()
+    assert len(set(found.annotation_id.tolist())) == len(found)
