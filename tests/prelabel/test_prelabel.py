@@ -29,7 +29,7 @@ def test_a_dry_run_sends_nothing_and_the_real_one_what_it_told(scene: Scene) -> 
     assert not [r for r in scene.server.requests if r.method not in ("GET", "HEAD")]
     done = scene.call("prelabel", "--predictions", results, "--yes")
     assert done.exit_code == 0, done.output
-    stored = scene.shapes()
+    stored = sorted(scene.shapes(), key=lambda shape: int(shape["id"]))  # in the order of writing
     labels = scene.server.labels(scene.task)
     facts = {(s["frame"], s["label_id"], tuple(s["points"]), s["score"], s["source"], s["type"]) for s in stored}
     assert facts == {

@@ -31,7 +31,8 @@ def rich(place: Place, frame: int = 0, **more: Any) -> dict[str, Any]:
 
 
 def ids(audited: Audited) -> list[int]:
-    return audited.snapshot.annotations.annotation_id.tolist()
+    """The ids of what was written, in the order of writing; a server reads it in another."""
+    return sorted(audited.snapshot.annotations.annotation_id.tolist())
 
 
 def blob() -> np.ndarray:

@@ -28,12 +28,14 @@ def _known(state: State, task: Task) -> dict[int, list[Attribute]]:
 
 
 def read_job(state: State, job: Job) -> dict[str, Any]:
-    """What GET shows for a job. Frames ascending; within one by id, while the server mixes them."""
+    """What GET shows for a job. Frames ascending; within one newest first: the server mixes them, so nothing may rely
+    on the order of writing.
+    """
     known = _known(state, state.tasks[job.task])
     data: Data = {}
     for kind in KINDS:
         rows = [shapes.show(kind, item, known) for item in getattr(job.tables, kind).values()]
-        data[kind] = sorted(rows, key=lambda item: (int(item["frame"]), int(item["id"])))
+        data[kind] = sorted(rows, key=lambda item: (int(item["frame"]), -int(item["id"])))
     if not state.scores:
         data["shapes"] = [_without_score(item) for item in data["shapes"]]
     return _answer(data)
