@@ -26,7 +26,7 @@ FLOOR = 0.02
 """Findings below this score are not kept."""
 SAMPLE_FRAMES = 300
 """About this many frames, evenly spread, are kept as they are to learn from."""
-FAINTEST = 0.05
+FAINTEST = 0.08
 """Unexplained predictions with a lower first guess are not looked at: none of them came out likely."""
 
 
