@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 from audit.core.annotations import Annotations, Snapshot
+from audit.core.boxes import iou_matrix
 from audit.core.findings import Findings, FindingType
 from audit.core.table import FloatArray
 from scripts.benchmarks.labelled import LabelledSet, from_files
@@ -87,8 +89,6 @@ def _planted(kind: int, frame: int, label: str, given: FloatArray, was: FloatArr
 
 
 def _found_at(dropped: Annotations, seen: Iterable[tuple[int, tuple[float, ...]]]) -> bool:
-    from audit.core.boxes import iou_matrix
-
     there = np.array([b for f, b in seen if f == dropped.frame[0]]).reshape(-1, 4)
     return bool((iou_matrix(dropped.xyxy, np.nan_to_num(there)) >= 0.5).any())
 
@@ -104,8 +104,6 @@ def _box(xyxy: FloatArray) -> FloatArray | None:
 
 def sheet(cases: Sequence[Case], images: Sequence[Path], out: Path) -> None:
     """Write the crops with their boxes (red: as labelled, green: as predicted or as it was) as one picture."""
-    from PIL import Image, ImageDraw
-
     rows = -(-len(cases) // COLUMNS)
     page = Image.new("RGB", (COLUMNS * TILE_PX, max(rows, 1) * (TILE_PX + TEXT_PX)), "white")
     for i, case in enumerate(cases):
@@ -118,10 +116,7 @@ def sheet(cases: Sequence[Case], images: Sequence[Path], out: Path) -> None:
     page.save(out)
 
 
-def _tile(image: object, case: Case) -> object:
-    from PIL import Image, ImageDraw
-
-    assert isinstance(image, Image.Image)  # noqa: S101 - narrows the type; PIL is imported here only
+def _tile(image: Image.Image, case: Case) -> Image.Image:
     boxes = [(b, colour) for b, colour in ((case.given, GIVEN), (case.proposed, PROPOSED)) if b is not None]
     corners = np.array([b for b, _ in boxes])
     low, high = corners[:, :2].min(axis=0), corners[:, 2:].max(axis=0)
