@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from audit.core.decisions import Verdict, agreed
 from audit.core.findings import Findings
 from audit.core.table import ObjectArray
 from audit.errors import AuditError, ServiceError, UsageError
-from audit.journal import Chain, Item, Journal
+from audit.journal import Chain, Item, Journal, Request
 from audit.ports import Progress
 from audit.push_engine import Step, Writer, recover
 from audit.push_issues import delete_issues, push_issues
@@ -118,14 +118,14 @@ def _job(  # noqa: PLR0913, PLR0917 - the parts of one push
         view = target.job(job)
         refusal = "" if include_completed or not signed_off(view) else SIGNED_OFF.format(job)
         usable = [c for c in corrections if _usable(c, intent, view, refusal, report)]
-        done = known.pushed("shapes")
-        ours = _Ours(known)
+        done, ours = _done(known), _Ours(known)
         steps = []
         for c in usable:
             if c.action is Action.ISSUE:
                 continue
-            if set(c.findings) <= done.keys():
-                report.lines.append(replace(_line(c, job), status="already", id=done[c.findings[0]]))
+            keys = [(finding, c.annotation_id) for finding in c.findings]
+            if all(key in done for key in keys):
+                report.lines.append(replace(_line(c, job), status="already", id=done[keys[0]]))
             else:
                 steps.append(_step(c, intent.place(c), target, ours))
         Writer(target, journal, report).run(job, steps)
@@ -167,6 +167,17 @@ def _line(c: Correction, job: int) -> Line:
     key = c.annotation_id if c.annotation_id != NO_ID and c.action is not Action.ISSUE else None
     note, label = c.why or c.text.partition("\n")[0], "" if c.action is Action.ISSUE else c.label
     return Line(c.findings, c.action.value, job, "to do", frame=c.frame, id=key, note=note, label=label)
+
+
+def _done(known: Journal) -> dict[tuple[str, int], int]:
+    """The shapes that earlier pushes left, by finding and the shape it was about (-1: a new one)."""
+    created = {key: NO_ID for r in known.requests if r.action == "create" and not r.undo for key in _written(r)}
+    standing = (c for c in known.chains() if c.kind == "shapes" and not c.undone)
+    return {(finding, created.get(c.id, c.id)): c.id for c in standing for finding in c.findings}
+
+
+def _written(request: Request) -> Iterator[int]:
+    return (result.id for _, result in request.done() if result.id is not None)
 
 
 def _step(c: Correction, place: Place, target: PushTarget, ours: _Ours) -> Step:
@@ -216,7 +227,7 @@ def _changed_since(c: Correction, job: int, target: PushTarget, ours: _Ours, sha
         return ""
     kept = shapes.get(c.kept_id)
     if kept is None or not ours.as_read(target, job, kept, c.kept_id, c.kept_digest):
-        return f"shape {c.kept_id}, of which it is the duplicate, was changed or deleted since the audit"
+        return f"shape {c.kept_id}, which must stay behind, was changed or deleted since the audit"
     return ""
 
 

@@ -92,8 +92,9 @@ def plan_corrections(
     counts of its frame's size) or None; none at all if left out.
 
     Missing label: create, in the type that the task uses for that label. Low IoU: the predicted place in the
-    shape's own type. Wrong label: the suggested one. Extra, duplicate: delete. Invalid shape: swapped corners
-    are put in order, what sticks out of the image is cut off, a shape that shows nothing is deleted.
+    shape's own type; of an object in two pieces the other piece is deleted. Wrong label: the suggested one.
+    Extra, duplicate: delete. Invalid shape: swapped corners are put in order, what sticks out of the image is
+    cut off, a shape that shows nothing is deleted.
     A label the reviewer chose replaces the suggested one. Of a Low IoU, an extra or a duplicate it is all that
     changes: who names a shape has neither judged the proposed outline nor asked to delete anything.
     Tracks, and shapes whose type the proposal cannot keep, become issues. So do the findings of all labels together
@@ -101,7 +102,7 @@ def plan_corrections(
     """
     planner = _Planner(findings, snapshot, masks)
     rows = _accepted(findings, decisions)
-    made = [planner.fix(row, decisions[findings.id[row]]) for row in rows]
+    made = [c for row in rows for c in planner.fixes(row, decisions[findings.id[row]])]
     return _merged(sorted(made, key=lambda c: (c.frame, c.annotation_id, c.findings)))
 
 
@@ -122,6 +123,16 @@ class _Planner:
         self.f, self.s, self.masks = findings, snapshot, masks
         self.types = _usual_types(snapshot)
 
+    def fixes(self, row: int, decision: Decision) -> list[Correction]:
+        """One correction; of an object in several pieces, one piece becomes the whole and the other goes."""
+        done = self.fix(row, decision)
+        piece = int(self.f.related[row])
+        if self.f.type[row] != FindingType.LOW_OVERLAP or piece < 0 or done.action is not Action.UPDATE:
+            return [done]
+        if self.s.annotations.track[piece]:
+            return [self.issue(row, decision, why="its other piece is part of a track, which is never rewritten")]
+        return [done, self._deleted(row, piece, kept=int(self.f.annotation[row]))]
+
     def fix(self, row: int, decision: Decision) -> Correction:
         kind = FindingType(self.f.type[row])
         if kind is FindingType.MISSING_ANNOTATION:
@@ -135,7 +146,7 @@ class _Planner:
             return self._relabelled(row, decision, decision.label or self._name(self.f.suggested_label[row]))
         if decision.label:
             return self._relabelled(row, decision, decision.label)
-        return self._moved(row, decision) if kind is FindingType.LOW_OVERLAP else self._deleted(row)
+        return self._moved(row, decision) if kind is FindingType.LOW_OVERLAP else self._removed(row)
 
     def _unfixed(self, row: int, kind: FindingType, decision: Decision) -> str:
         """Why there is no fix for a finding on labels that exist, "" if there is one."""
@@ -202,12 +213,12 @@ class _Planner:
         shape, hw = ShapeType(a.shape[annotation]), self._size_hw(int(self.f.frame[row]))
         rings = a.points[annotation]
         if self._shows_nothing(annotation, hw):
-            return self._deleted(row)
+            return self._removed(row)
         if shape is ShapeType.POLYGON and len(rings or ()) == 1 and min(hw) > 0:
             if _inside(rings[0], hw) and not decision.label:
                 return self.issue(row, decision, why="an outline that crosses itself must be drawn again")
             part = cut(rings[0], hw)
-            return self._deleted(row) if part is None else self._changed(row, part, decision.label)
+            return self._removed(row) if part is None else self._changed(row, part, decision.label)
         if shape is not ShapeType.RECTANGLE or a.rotation[annotation] % 360:
             return self.issue(row, decision, why="only upright boxes and polygons have one plain repair")
         return self._changed(row, boxed(ordered(a.xyxy[annotation]), hw), decision.label)
@@ -238,17 +249,22 @@ class _Planner:
             text="attributes of the old label are lost" if new else "",
         )
 
-    def _deleted(self, row: int) -> Correction:
-        a, annotation, kept = self.s.annotations, int(self.f.annotation[row]), int(self.f.related[row])
-        duplicate = self.f.type[row] == FindingType.DUPLICATE_ANNOTATION and kept >= 0
+    def _removed(self, row: int) -> Correction:
+        """The shape goes; a duplicate only while the other one is there."""
+        duplicate = self.f.type[row] == FindingType.DUPLICATE_ANNOTATION
+        return self._deleted(row, int(self.f.annotation[row]), kept=int(self.f.related[row]) if duplicate else NO_ID)
+
+    def _deleted(self, row: int, annotation: int, *, kept: int) -> Correction:
+        """kept: row of the annotation that must stay behind, -1 for none."""
+        a = self.s.annotations
         return Correction(
             Action.DELETE,
             self._ids(row),
             int(self.f.frame[row]),
             annotation_id=int(a.annotation_id[annotation]),
             digest=str(a.digest[annotation]),
-            kept_id=int(a.annotation_id[kept]) if duplicate else NO_ID,
-            kept_digest=str(a.digest[kept]) if duplicate else "",
+            kept_id=int(a.annotation_id[kept]) if kept >= 0 else NO_ID,
+            kept_digest=str(a.digest[kept]) if kept >= 0 else "",
             shape=ShapeType(a.shape[annotation]),
         )
 

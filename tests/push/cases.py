@@ -127,6 +127,31 @@ def test_extra_and_duplicate_are_deleted_and_come_back_under_their_ids(place: Pl
     assert audited.stored() == before
 
 
+def test_of_an_object_in_two_pieces_one_becomes_the_whole_and_the_other_goes(place: Place, tmp_path: Path) -> None:
+    audited = audit(place, tmp_path / "run", [box(place), box(place), box(place, frame=2)])
+    whole, piece, other = ids(audited)
+    audited.finding(T.LOW_OVERLAP, whole, related_id=piece, suggested_label=THING, suggested_xyxy=OTHER)
+    audited.accept_all()
+    before = audited.stored()
+    report = audited.push()
+    assert sorted((line.action, line.status) for line in report.lines) == [("delete", "done"), ("update", "done")]
+    assert audited.stored() == {whole: {**before[whole], "points": OTHER}, other: before[other]}
+    assert statuses(audited.push()) == ["already", "already"]
+    audited.undo()
+    assert audited.stored() == before
+
+
+def test_the_other_piece_stays_if_the_whole_was_changed_meanwhile(place: Place, tmp_path: Path) -> None:
+    audited = audit(place, tmp_path / "run", [box(place), box(place)])
+    whole, piece = ids(audited)
+    audited.finding(T.LOW_OVERLAP, whole, related_id=piece, suggested_label=THING, suggested_xyxy=OTHER)
+    audited.accept_all()
+    audited.patch("update", {**audited.stored()[whole], "points": [1.0, 1.0, 9.0, 9.0]})
+    before = audited.stored()
+    assert statuses(audited.push()) == ["conflict", "conflict"]
+    assert audited.stored() == before
+
+
 def test_a_duplicate_stays_if_the_other_one_is_gone(place: Place, tmp_path: Path) -> None:
     audited = audit(place, tmp_path / "run", [box(place), box(place)])
     one, two = ids(audited)
