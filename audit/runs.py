@@ -84,7 +84,7 @@ class RunFolder:
         """Raises UsageError if there is no finished run of a format this version knows."""
         try:
             manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise UsageError(f"{path} is not a run: it has no manifest.json. Make one with 'cvat-audit run'.") from None
         except (OSError, ValueError) as error:
             raise UsageError(f"{path}/manifest.json cannot be read: {error}") from None

@@ -140,6 +140,9 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> No
 def test_what_is_no_run_says_so(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a run"):
         RunFolder.open(tmp_path)
+    (tmp_path / "export.zip").touch()
+    with pytest.raises(UsageError, match="is not a run"):
+        RunFolder.open(tmp_path / "export.zip")
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(UsageError, match="cannot be read"):
         RunFolder.open(tmp_path)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from audit.runs import RunFolder
 
 NOTHING = {"push": "Nothing accepted, nothing to do.", "undo": "Nothing of this run's pushes is left to take back."}
+UNDO_EXPORT = "push never touches an export but writes a copy of it, so there is nothing to take back"
+PULL_EXPORT = "only tasks of a CVAT server have issues"
 LEFT_ALONE = 1
 """Exit code: something was a conflict or was refused, the rest is done."""
 AUTH = click.option("--auth", metavar="USER[:PASS]", help="CVAT user; else CVAT_ACCESS_TOKEN. Password also from PASS.")
@@ -89,7 +91,7 @@ def undo(run: Path, dry_run: bool, yes: bool, auth: str | None, as_json: bool) -
 
     execute = decided(dry_run, yes)
     opened = RunFolder.open(run)
-    with _target(_server(opened), auth) as target:
+    with _target(_server(opened, UNDO_EXPORT), auth) as target:
         report = take_back(run, target, execute=execute, progress=TerminalProgress())
     _end(opened, report, execute, as_json, "undo")
 
@@ -108,7 +110,7 @@ def pull_issues(run: Path, auth: str | None, as_json: bool) -> None:
     from audit.runs import RunFolder
 
     opened = RunFolder.open(run)
-    with _target(_server(opened), auth) as target:
+    with _target(_server(opened, PULL_EXPORT), auth) as target:
         replies, notes = read_back(opened, target, TerminalProgress())
     for note in notes:
         click.echo(printable(note), err=True)
@@ -131,12 +133,13 @@ def decided(dry_run: bool, yes: bool) -> bool:
     return yes
 
 
-def _server(run: RunFolder) -> str:
+def _server(run: RunFolder, otherwise: str) -> str:
+    """The address that was audited. Raises UsageError for an export, and says ``otherwise``."""
     from audit.adapters.cvat.address import is_address
 
     source = str(run.manifest["source"])
     if not is_address(source):
-        raise UsageError(f"{run.path} is an audit of {source}, an export on disk; this needs one of a CVAT server")
+        raise UsageError(f"{run.path} is an audit of {source}, an export on disk; {otherwise}")
     return source
 
 
@@ -169,7 +172,8 @@ def _to_export(run: RunFolder, mode: str, to: Path | None, *, execute: bool, as_
     report, target = write_corrected(intent.plan, intent.snapshot, to, run=run.path, execute=execute, progress=progress)
     _print(run, report, execute, as_json, "push")
     if execute:
-        click.echo(f"Import into CVAT: {target}", err=as_json)
+        what = "Import into CVAT" if report.lines else "A copy as it was"
+        click.echo(printable(f"{what}: {target}"), err=as_json)
     sys.exit(LEFT_ALONE if report.count("conflict") else 0)
 
 
@@ -202,21 +206,23 @@ def _print(run: RunFolder, report: Report, execute: bool, as_json: bool, command
         body = {"sent": execute, "counts": counts, "changes": rows, "notes": report.notes}
         click.echo(json.dumps(body, ensure_ascii=False, indent=2))
         return
-    _table(report.lines, links)
+    names = [view.frames.name[line.frame] if line.frame >= 0 else "" for line in report.lines]
+    _table(report.lines, links, names)
     click.echo(", ".join(f"{n} {s}" for s, n in counts.items()) or NOTHING[command])
     if not execute and report.count("to do"):
         click.echo("Nothing was sent. Send it with --yes.")
 
 
-def _table(lines: list[Line], links: list[str]) -> None:
-    """The lines under a heading for each frame."""
+def _table(lines: list[Line], links: list[str], names: list[str]) -> None:
+    """The lines under a heading for each frame: the job with a link, or in an export the image's name."""
     order = sorted(range(len(lines)), key=lambda i: (lines[i].job, lines[i].frame))
     heading = None
     for i in order:
-        line, here = lines[i], (lines[i].job, links[i])
+        line = lines[i]
+        here = names[i] if line.job < 0 else f"job {line.job}  {links[i]}".rstrip()
         if here != heading:
             heading = here
-            click.echo(printable(f"job {line.job}  {links[i]}".rstrip()))
+            click.echo(printable(here))
         click.echo(printable(_sentence(line)))
 
 

@@ -135,6 +135,7 @@ def test_nothing_accepted_is_the_same_export(source: Path, tmp_path: Path) -> No
     name = "out.json" if source.suffix == ".json" else "out.xml"
     done = call(run.path, "--as", "fixes", "--yes", "--to", tmp_path / name)
     assert done.exit_code == 0, done.output
+    assert "A copy as it was" in done.output
     (out,) = tmp_path.glob("out.*")
     assert facts(read(out, tmp_path)) == facts(read(source, tmp_path))
 
@@ -219,7 +220,7 @@ def test_what_an_export_cannot_have(tmp_path: Path) -> None:
     assert "1 conflict" in call(run.path, "--as", "fixes").stdout
     for arguments, expected in (
         ((run.path, "--as", "issues"), "has no issues"),
-        ((run.path, "--as", "fixes", "--yes", "--to", tmp_path / "annotations.xml"), "is the export that was audited"),
+        ((run.path, "--as", "fixes", "--yes", "--to", tmp_path / "annotations.xml"), "is part of the export"),
     ):
         assert expected in str(call(*arguments).exception)
     assert "an export on disk" in str(CliRunner().invoke(undo, [str(run.path)]).exception)
@@ -233,3 +234,35 @@ def test_other_formats_say_so(tmp_path: Path) -> None:
     error = call(run.path, "--as", "fixes", "--yes").exception
     assert isinstance(error, UsageError)
     assert "cvat-images and coco, not of datumaro" in str(error)
+
+
+def test_no_file_of_the_export_is_written_over(tmp_path: Path) -> None:
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    source = written(folder / "annotations.json", json.dumps(COCO))
+    run = audited(folder, tmp_path)
+    run.write()
+    said = call(run.path, "--as", "fixes", "--yes", "--to", source)
+    assert isinstance(said.exception, UsageError)
+    assert "part of the export" in str(said.exception)
+    assert source.read_text(encoding="utf-8") == json.dumps(COCO)
+
+
+def test_the_copy_is_named_for_what_it_is(tmp_path: Path) -> None:
+    run = audited(written(tmp_path / "annotations.xml", XML), tmp_path)
+    run.write()
+    said = call(run.path, "--as", "fixes", "--yes", "--to", tmp_path / "fixed.zip")
+    assert "is one .xml file" in str(said.exception)
+    assert not (tmp_path / "fixed.zip").exists()
+
+
+def test_what_changes_is_told_under_the_name_of_the_image(tmp_path: Path) -> None:
+    run = audited(written(tmp_path / "annotations.json", json.dumps(COCO)), tmp_path)
+    run.finding(T.MISMATCHING_LABEL, 100, suggested_label=1)
+    run.finding(T.LOW_OVERLAP, 102, suggested_label=1, suggested_xyxy=NEW)
+    run.accept_all()
+    rows = call(run.path, "--as", "fixes").stdout.splitlines()
+    assert rows[0] == "a.jpg"
+    assert "label thing" in rows[1]
+    assert (rows[2], f"box {NEW}" in rows[3]) == ("b.jpg", True)
+    assert not any(row.startswith("job") for row in rows)

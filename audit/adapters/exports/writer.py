@@ -49,14 +49,14 @@ def write_corrected(
     """Write the export with a plan's corrections, and say what became of each.
 
     target: the file to write, by default in the run's folder. execute: False writes nothing. The export is read
-    again; shapes that changed since the audit are conflicts. Raises UsageError for other formats, for an
-    export in several files, and rather than write over the export itself.
+    again; shapes that changed since the audit are conflicts; a plan without any correction gives the same export.
+    Raises UsageError for other formats, for an export in several files, and for a target that is a file of the export
+    or whose ending is not the format's.
     """
     source = Path(snapshot.source)
     name, make, data = _read(source)
     target = target or run / name
-    if target.exists() and target.resolve() == source.resolve():
-        raise UsageError(f"--to {target} is the export that was audited; give another file")
+    _check_target(target, name, source, run)
     copy = make(data, snapshot.source, snapshot)
     store = open_store(source, cache=ImageCache(cache_dir("images")))
     try:
@@ -71,6 +71,17 @@ def write_corrected(
         with atomic(target) as stream:
             stream.write(copy.written())
     return report, target
+
+
+def _check_target(target: Path, name: str, source: Path, run: Path) -> None:
+    """Raises UsageError for a file of the export, and for an ending that is not that of ``name``."""
+    real, export = target.resolve(), source.resolve()
+    within = real.is_relative_to(export) and not real.is_relative_to(run.resolve())
+    if target.exists() and (real == export or within):
+        raise UsageError(f"--to {target} is part of the export that was audited; give another file")
+    ending = Path(name).suffix
+    if target.is_dir() or target.suffix.lower() != ending:
+        raise UsageError(f"--to {target}: the copy is one {ending} file; give a name that ends so, such as {name}")
 
 
 def _read(source: Path) -> tuple[str, Maker, bytes]:
@@ -90,7 +101,8 @@ def _read(source: Path) -> tuple[str, Maker, bytes]:
 
 
 def _applied(copy: Copy, c: Correction, then: Snapshot, now: Snapshot, status: str) -> Line:
-    line = Line(c.findings, c.action.value, int(then.frames.job[c.frame]), status, frame=c.frame, note=c.why or c.text)
+    job = int(then.frames.job[c.frame])
+    line = Line(c.findings, c.action.value, job, status, frame=c.frame, note=_told(c), label=c.label)
     if c.annotation_id >= 0:
         line = replace(line, id=c.annotation_id)
     try:
@@ -105,6 +117,13 @@ def _applied(copy: Copy, c: Correction, then: Snapshot, now: Snapshot, status: s
     except Unfit as problem:
         return replace(line, status="conflict", reason=str(problem), note=line.note.partition("\n")[0])
     return line
+
+
+def _told(c: Correction) -> str:
+    """What the correction gives the shape, and what people should know of it."""
+    box = "" if c.geometry is None else f"box {[round(v, 2) for v in c.geometry.xyxy]}"
+    label = f"label {c.label}" if c.label else ""
+    return "; ".join(text for text in (label, box, c.why or c.text) if text)
 
 
 def _check_unchanged(key: int, then: Snapshot, now: Snapshot) -> None:
