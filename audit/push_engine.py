@@ -68,9 +68,9 @@ class Writer:
             return
         above = max(shapes, default=0)
         request = self._journal.begin(Request(0, job, "shapes", write, self._undo, tuple(i for _, i in ready), above))
-        refusal = self._sent(job, write, [i for _, i in ready])
+        refusal, named = self._sent(job, write, [i for _, i in ready])
         after = self.target.shapes(job)
-        results = settled(self.target, request, after)
+        results = settled(self.target, request, after, named)
         self._journal.close(request, results)
         self._note_others(job, shapes, after, {i.id for _, i in ready} | {r.id for r in results})
         if refusal is not None and len(ready) > 1 and getattr(refusal, "status", None) == 400:
@@ -111,14 +111,16 @@ class Writer:
         request = self._journal.begin(Request(0, line.job, "shapes", "create", False, (item,), line.id - 1))
         self._journal.close(request, [Result(DONE, line.id, found)])
 
-    def _sent(self, job: int, write: str, items: Sequence[Item]) -> AuditError | None:
-        """The error of a request that was refused or got lost; None for one that the server says it carried out."""
+    def _sent(self, job: int, write: str, items: Sequence[Item]) -> tuple[AuditError | None, frozenset[int]]:
+        """The error of a request that was refused or got lost; None for one that the server says it carried out.
+
+        With it, the ids that the answer names.
+        """
         shapes = [item.before if write == "delete" else item.after for item in items]
         try:
-            self.target.write(job, write, [s for s in shapes if s is not None])
+            return None, self.target.write(job, write, [s for s in shapes if s is not None])
         except AuditError as error:
-            return error
-        return None
+            return error, frozenset()
 
     def _note_others(self, job: int, before: dict[int, Shape], after: dict[int, Shape], ours: set[int | None]) -> None:
         changed = [i for i in before.keys() | after.keys() if i not in ours and before.get(i) != after.get(i)]
@@ -132,22 +134,26 @@ class Writer:
         return self.journal
 
 
-def settled(target: PushTarget, request: Request, shapes: dict[int, Shape]) -> list[Result]:
-    """What became of each item of a request, judged by what the job holds now."""
+def settled(
+    target: PushTarget, request: Request, shapes: dict[int, Shape], named: frozenset[int] = frozenset()
+) -> list[Result]:
+    """What became of each item of a request, judged by what the job holds now. named: ids that the answer gave."""
     taken: set[int] = set()
     results = []
+    # somebody else may have drawn the very same at the same moment: what the answer names is ours
+    new = sorted((key for key in shapes if key > request.above), key=lambda key: (key not in named, key))
     for item in request.items:
-        result = _created(target, item, request, shapes, taken) if item.id is None else _kept(target, item, shapes)
+        result = _created(target, item, new, shapes, taken) if item.id is None else _kept(target, item, shapes)
         if result.id is not None:
             taken.add(result.id)
         results.append(result)
     return results
 
 
-def _created(target: PushTarget, item: Item, request: Request, shapes: dict[int, Shape], taken: set[int]) -> Result:
+def _created(target: PushTarget, item: Item, new: list[int], shapes: dict[int, Shape], taken: set[int]) -> Result:
     """A created shape is one with a new id that looks as it was sent."""
-    for key in sorted(shapes):
-        if key > request.above and key not in taken and item.after is not None and target.same(shapes[key], item.after):
+    for key in new:
+        if key not in taken and item.after is not None and target.same(shapes[key], item.after):
             return Result(DONE, key, shapes[key])
     return Result(NOT_DONE)
 

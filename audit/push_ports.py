@@ -120,8 +120,11 @@ class PushTarget(Protocol):
     def changed(self, shape: Shape, correction: Correction, place: Place) -> Shape:
         """The stored shape with what the correction changes, and nothing else. Raises Unfit."""
 
-    def write(self, job: int, action: str, shapes: Sequence[Shape]) -> None:
-        """action: create (no ids), update (keeps ids; an id that is gone comes back), delete. All or nothing."""
+    def write(self, job: int, action: str, shapes: Sequence[Shape]) -> frozenset[int]:
+        """action: create (no ids), update (keeps ids; an id that is gone comes back), delete. All or nothing.
+
+        Returns the ids that the answer names; that they are stored so is for who calls to read.
+        """
 
     def issues(self, job: int) -> list[IssueView]: ...
 

@@ -329,3 +329,30 @@ def test_a_create_that_the_server_carries_out_late_is_found_and_undone(
     assert len(audited.stored()) == len(before) + 1
     assert set(statuses(audited.undo())) == {"done"}
     assert audited.stored() == before
+
+
+def test_the_same_shape_drawn_by_somebody_else_at_that_moment_stays_theirs(
+    server: FakeCvat, place: Place, tmp_path: Path
+) -> None:
+    audited = audit(place, tmp_path / "run", [box(place)])
+    audited.finding(T.MISSING_ANNOTATION, frame=1, suggested_label=THING, suggested_xyxy=OTHER)
+    audited.accept_all()
+    before = audited.stored()
+    wanted = audited.push(execute=False).lines[0].after
+    assert wanted is not None
+    looks, held = list[int](), audited.job_ids[0]
+
+    def meddle(request: object, answer: object) -> None:
+        looks_at_job = request.method == "GET" and request.path.endswith(f"/jobs/{held}")  # type: ignore[attr-defined]
+        looks.extend([1] if looks_at_job else [])
+        if looks_at_job and len(looks) == 3:  # whether it is signed off, before reading, and after: now it is sent
+            key = server.state.next_id("shapes")
+            server.state.jobs[held].tables.shapes[key] = {**wanted, "id": key}
+
+    server.observers.append(meddle)
+    report = audited.push()
+    server.observers.clear()
+    (theirs, ours) = sorted(audited.stored().keys() - before.keys())
+    assert [(line.status, line.id) for line in report.lines] == [("done", ours)]
+    assert statuses(audited.undo()) == ["done"]
+    assert sorted(audited.stored()) == sorted([*before, theirs])

@@ -71,11 +71,15 @@ class CvatWriter:
     def changed(self, shape: Shape, correction: Correction, place: Place) -> Shape:
         return edits.changed(shape, correction, place, self._labels_of(place.job))
 
-    def write(self, job: int, action: str, shapes: Sequence[Shape]) -> None:
+    def write(self, job: int, action: str, shapes: Sequence[Shape]) -> frozenset[int]:
         endpoint = self._writes.api.jobs_api.partial_update_annotations_endpoint
         body = {"shapes": list(shapes), "tags": [], "tracks": []}
         what = f"writing to job {job}"
-        self._send(what, endpoint, {"id": job}, body, [("action", action)])
+        answer = self._send(what, endpoint, {"id": job}, body, [("action", action)])
+        try:
+            return frozenset(by_id(json.loads(answer)["shapes"]))
+        except (KeyError, TypeError, ValueError):  # it was carried out or not: reading tells
+            return frozenset()
 
     def issues(self, job: int) -> list[IssueView]:
         """All issues of the job, oldest first."""
