@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
@@ -39,3 +40,11 @@ def test_freed_memory_goes_back_though_the_last_piece_is_still_in_use() -> None:
 def test_without_such_a_library_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "_trim", lambda: None)
     memory.give_back()
+
+
+def test_arrow_keeps_nothing_of_what_it_frees() -> None:
+    # in a process of its own, since whoever imports Arrow first decides
+    code = "import audit, pyarrow; print(pyarrow.default_memory_pool().backend_name)"
+    environment = {name: value for name, value in os.environ.items() if name != "ARROW_DEFAULT_MEMORY_POOL"}
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert told.stdout.strip() == "system"

@@ -17,7 +17,7 @@ from audit.ports import Progress
 from audit.report.crops import BUDGET_BYTES, View, data_uri, jpeg, view_of
 from audit.report.outlines import Path, annotation_path, box_path, difference_paths, prediction_path
 from audit.report.rows import rows_of
-from audit.report.tables import annotations_at
+from audit.report.tables import annotations_at, frames_at
 from audit.runs import RunFolder
 
 MAX_CROP_BYTES = 70_000
@@ -64,7 +64,7 @@ class Card:
 
 def cards(run: RunFolder, chosen: Findings, progress: Progress) -> list[Card]:
     """A card for each finding, in their order. Every image is read once, one at a time."""
-    everywhere = run.frames()
+    everywhere = frames_at(run, chosen.frame)
     rows = list(rows_of(run, chosen, everywhere))
     maker = CardMaker(run, chosen, everywhere)
     made: dict[int, Card] = {}

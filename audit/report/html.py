@@ -83,8 +83,7 @@ def headline(frames: int, labels: int, places: int) -> str:
 
 def _context(run: RunFolder, marks: Marks, shown: list[Card], threshold: float) -> dict[str, Any]:
     manifest = run.manifest
-    counted = run.findings(texts=False, rows=np.flatnonzero(marks.score >= threshold))
-    statistics = run_statistics(run, threshold=threshold, findings=counted)
+    statistics = run_statistics(run, threshold=threshold)
     n_frames = run.n_frames
     n_audited = int(_counts(manifest).get("frames_audited", n_frames))
     places = int(statistics.total.findings[0])
@@ -213,6 +212,13 @@ def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]
 
 
 def _plain(value: Any) -> str:
+    """A value of the manifest in words: lists and tables in a row, an empty one as "none"."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k}={_plain(v)}" for k, v in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value)) or "none"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

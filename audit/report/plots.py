@@ -8,9 +8,10 @@ from html import escape
 
 import numpy as np
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from audit.core.findings import Findings, FindingType
-from audit.core.table import FloatArray, IntArray, Table, column
+from audit.core.table import FloatArray, Table, column
 
 WIDTH, HEIGHT = 320, 150
 LEFT, RIGHT, TOP, BOTTOM = 34, 20, 10, 22
@@ -35,8 +36,8 @@ class Bars:
 class Marks(Table):
     """The columns of ``Findings`` that charts need; see there."""
 
-    type: IntArray = column(np.int64, -1, required=True)
-    frame: IntArray = column(np.int64, -1, required=True)
+    type: NDArray[np.int8] = column(np.int8, -1, required=True)
+    frame: NDArray[np.int32] = column(np.int32, -1, required=True)
     score: FloatArray = column(np.float64, np.nan, required=True)
     iou: FloatArray = column(np.float64, np.nan)
 

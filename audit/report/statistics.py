@@ -39,6 +39,18 @@ class Shapes(Table):
 
 
 @dataclass(frozen=True, eq=False)
+class Told(Table):
+    """The columns of ``Findings`` that counting needs; see there."""
+
+    type: IntArray = column(np.int64, -1, required=True)
+    frame: IntArray = column(np.int64, -1, required=True)
+    score: FloatArray = column(np.float64, np.nan, required=True)
+    annotation: IntArray = column(np.int64, -1)
+    label: IntArray = column(np.int64, -1)
+    suggested_label: IntArray = column(np.int64, -1)
+
+
+@dataclass(frozen=True, eq=False)
 class Rates(Table):
     """One row per group.
 
@@ -87,6 +99,82 @@ def wilson(successes: IntArray, trials: IntArray) -> tuple[FloatArray, FloatArra
     return np.where(k == 0, 0.0, np.clip(centre - half, 0, 1)), np.where(k == n, 1.0, np.clip(centre + half, 0, 1))
 
 
+class Counting:
+    """Counts piece by piece, so that no table has to be in memory whole: all findings first, then all shapes."""
+
+    def __init__(
+        self,
+        job_of_frame: IntArray,
+        n_shapes: int,
+        labels: Sequence[str],
+        *,
+        assignees: Mapping[int, str],
+        threshold: float,
+    ) -> None:
+        """job_of_frame: (frames,) ids, -1 for none. The rest as for ``summarise``."""
+        job_ids, job = np.unique(job_of_frame, return_inverse=True)
+        jobs = [NO_JOB if job < 0 else f"job {job}" for job in job_ids.tolist()]
+        people, person_of_job = _distinct([assignees.get(job) or NOBODY for job in job_ids.tolist()])
+        self._threshold = threshold
+        self._job = job.reshape(-1)
+        self._person = person_of_job[self._job]
+        self._total, self._label = _Tally(["all"]), _Tally(labels)
+        self._jobs, self._people = _Tally(jobs), _Tally(people)
+        self._types = _Tally([kind.title for kind in FindingType])
+        # one bit for each type of finding
+        self._doubts = np.zeros(n_shapes, np.uint16)
+        self._shapes_seen = 0
+
+    def findings(self, piece: Findings | Told) -> None:
+        """Count some of the findings; those below the threshold do not count."""
+        f = piece[piece.score >= self._threshold]
+        about_shape = f.annotation >= 0
+        bits = np.left_shift(1, f.type[about_shape]).astype(np.uint16)
+        np.bitwise_or.at(self._doubts, f.annotation[about_shape], bits)
+        own_label = np.where(about_shape, f.label, f.suggested_label)
+        for tally, group in (
+            (self._total, np.zeros_like(f.frame)),
+            (self._types, f.type),
+            (self._label, own_label),
+            (self._jobs, self._job[f.frame]),
+            (self._people, self._person[f.frame]),
+        ):
+            tally.findings += tally.count(group)
+            tally.missing += tally.count(group[~about_shape])
+
+    def shapes(self, piece: Shapes) -> None:
+        """Count the next shapes, in the order of the table."""
+        doubts = self._doubts[self._shapes_seen : self._shapes_seen + len(piece)]
+        self._shapes_seen += len(piece)
+        # a shape that cannot be compared with a model can still be invalid or a duplicate
+        compared = np.isin(piece.shape, AREA_SHAPES) & ~piece.crowd
+        for tally, group in (
+            (self._total, np.zeros_like(piece.frame)),
+            (self._label, piece.label),
+            (self._jobs, self._job[piece.frame]),
+            (self._people, self._person[piece.frame]),
+        ):
+            tally.annotations += tally.count(group)
+            tally.judged += tally.count(group[compared | (doubts > 0)])
+            tally.doubted += tally.count(group[doubts > 0])
+        for kind in FindingType:
+            doubted = (doubts >> int(kind)) & 1 > 0
+            self._types.annotations[kind] += len(piece)
+            self._types.judged[kind] += np.count_nonzero(compared | doubted)
+            self._types.doubted[kind] += np.count_nonzero(doubted)
+
+    def statistics(self) -> Statistics:
+        """What all of it comes to."""
+        return Statistics(
+            threshold=self._threshold,
+            total=self._total.rates(),
+            by_type=self._types.rates(),
+            by_label=_worst_first(self._label.rates()),
+            by_job=_known(self._jobs.rates(), NO_JOB),
+            by_annotator=_known(self._people.rates(), NOBODY),
+        )
+
+
 def summarise(
     shapes: Shapes,
     frames: Frames,
@@ -97,21 +185,10 @@ def summarise(
     threshold: float,
 ) -> Statistics:
     """Count everything. assignees: user name by job id. threshold: in [0, 1], findings below do not count."""
-    picked = findings[findings.score >= threshold]
-    job_ids, job_of_frame = np.unique(frames.job, return_inverse=True)
-    jobs = [NO_JOB if job < 0 else f"job {job}" for job in job_ids.tolist()]
-    people, person_of_job = _distinct([assignees.get(job) or NOBODY for job in job_ids.tolist()])
-    job = job_of_frame.reshape(-1)
-    person = person_of_job[job]
-    own_label = np.where(picked.annotation < 0, picked.suggested_label, picked.label)
-    return Statistics(
-        threshold=threshold,
-        total=_rates(["all"], np.zeros_like(shapes.frame), np.zeros_like(picked.frame), shapes, picked),
-        by_type=Rates.concat(_type_rates(kind, shapes, picked) for kind in FindingType),
-        by_label=_worst_first(_rates(labels, shapes.label, own_label, shapes, picked)),
-        by_job=_known(_rates(jobs, job[shapes.frame], job[picked.frame], shapes, picked), NO_JOB),
-        by_annotator=_known(_rates(people, person[shapes.frame], person[picked.frame], shapes, picked), NOBODY),
-    )
+    counting = Counting(frames.job, len(shapes), labels, assignees=assignees, threshold=threshold)
+    counting.findings(findings)
+    counting.shapes(shapes)
+    return counting.statistics()
 
 
 def _distinct(values: list[str]) -> tuple[list[str], IntArray]:
@@ -120,37 +197,31 @@ def _distinct(values: list[str]) -> tuple[list[str], IntArray]:
     return names, np.array([position[v] for v in values], dtype=np.int64)
 
 
-def _type_rates(kind: FindingType, shapes: Shapes, picked: Findings) -> Rates:
-    of_kind = picked[picked.type == kind]
-    return _rates([kind.title], np.zeros_like(shapes.frame), np.zeros_like(of_kind.frame), shapes, of_kind)
+class _Tally:
+    """Numbers by group. missing: findings that tell of an object nobody labelled; judged, doubted: of shapes."""
 
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        self.annotations, self.findings, self.missing, self.judged, self.doubted = np.zeros((5, len(names)), np.int64)
 
-def _rates(names: Sequence[str], group: IntArray, finding_group: IntArray, shapes: Shapes, picked: Findings) -> Rates:
-    """group: (annotations,), finding_group: (findings,): rows of ``names``, -1 for none."""
-    about_shape = picked.annotation >= 0
-    doubted = np.zeros(len(shapes), bool)
-    doubted[picked.annotation[about_shape]] = True
-    # a shape that cannot be compared with a model can still be invalid or a duplicate
-    judged = doubted | (np.isin(shapes.shape, AREA_SHAPES) & ~shapes.crowd)
-    missing = _count(finding_group[~about_shape], len(names))
-    objects_ = _count(group[judged], len(names)) + missing
-    in_doubt = _count(group[doubted], len(names)) + missing
-    low, high = wilson(in_doubt, objects_)
-    return Rates(
-        name=objects(names),
-        annotations=_count(group, len(names)),
-        findings=_count(finding_group, len(names)),
-        objects=objects_,
-        in_doubt=in_doubt,
-        share=np.divide(in_doubt, objects_, out=np.full(len(names), np.nan), where=objects_ > 0),
-        low=low,
-        high=high,
-        few=(objects_ < FEW_OBJECTS) | (high - low > WIDE_INTERVAL),
-    )
+    def count(self, group: IntArray) -> IntArray:
+        """How often each group comes; -1 is none."""
+        return np.bincount(group[group >= 0], minlength=len(self._names))
 
-
-def _count(group: IntArray, n: int) -> IntArray:
-    return np.bincount(group[group >= 0], minlength=n)
+    def rates(self) -> Rates:
+        objects_, in_doubt = self.judged + self.missing, self.doubted + self.missing
+        low, high = wilson(in_doubt, objects_)
+        return Rates(
+            name=objects(self._names),
+            annotations=self.annotations,
+            findings=self.findings,
+            objects=objects_,
+            in_doubt=in_doubt,
+            share=np.divide(in_doubt, objects_, out=np.full(len(objects_), np.nan), where=objects_ > 0),
+            low=low,
+            high=high,
+            few=(objects_ < FEW_OBJECTS) | (high - low > WIDE_INTERVAL),
+        )
 
 
 def _worst_first(rates: Rates) -> Rates:

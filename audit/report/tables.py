@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -10,56 +10,68 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from audit.core.annotations import Annotations, ShapeType
-from audit.core.findings import Findings, FindingType
-from audit.core.table import IntArray
+from audit.core.annotations import NO_ID, Annotations, Frames
+from audit.core.findings import Findings
+from audit.core.table import IntArray, T, objects
+from audit.memory import give_back
 from audit.report.plots import Marks
 from audit.report.rows import assignees
-from audit.report.statistics import Shapes, Statistics, summarise
+from audit.report.statistics import Counting, Shapes, Statistics, Told
 from audit.runs import BATCH_ROWS, RunFolder, from_arrow, rows_of
 
 
 def run_statistics(run: RunFolder, *, threshold: float, findings: Findings | None = None) -> Statistics:
-    """The statistics of a run; see ``audit.report.statistics``. findings: the run's, if they are read already."""
-    return summarise(
-        shape_columns(run),
-        run.frames(),
-        run.findings() if findings is None else findings,
+    """The statistics of a run; see ``audit.report.statistics``. findings: those that count, None for the run's."""
+    annotations = run.path / "annotations.parquet"
+    counting = Counting(
+        _jobs(run),
+        int(pq.read_metadata(annotations).num_rows),
         run.labels,
         assignees=assignees(run),
         threshold=threshold,
     )
+    for piece in _pieces(run, "findings", Told) if findings is None else [findings]:
+        counting.findings(piece)
+    for shapes in _pieces(run, "annotations", Shapes):
+        counting.shapes(shapes)
+    return counting.statistics()
 
 
 def shape_columns(run: RunFolder) -> Shapes:
     """Frame, label, type and crowd flag of every annotation, without their outlines and masks."""
-    kinds = {t.name.lower(): int(t) for t in ShapeType}
-    labels = {name: i for i, name in enumerate(run.labels)}
-    with pq.ParquetFile(run.path / "annotations.parquet") as file:
-        return Shapes.concat(
-            Shapes(
-                frame=batch["frame"].to_numpy(zero_copy_only=False),
-                label=_codes(batch["label"], labels),
-                shape=_codes(batch["shape"], kinds),
-                crowd=batch["crowd"].to_numpy(zero_copy_only=False),
-            )
-            for batch in file.iter_batches(BATCH_ROWS, columns=["frame", "label", "shape", "crowd"])
-        )
+    return Shapes.concat(_pieces(run, "annotations", Shapes))
 
 
 def finding_marks(run: RunFolder) -> Marks:
     """Type, frame, score and overlap of every finding, ranked."""
-    kinds = {t.code: int(t) for t in FindingType}
-    with pq.ParquetFile(run.path / "findings.parquet") as file:
-        return Marks.concat(
-            Marks(
-                type=_codes(batch["type"], kinds),
-                frame=batch["frame"].to_numpy(zero_copy_only=False),
-                score=batch["score"].to_numpy(zero_copy_only=False),
-                iou=batch["iou"].to_numpy(zero_copy_only=False),
-            )
-            for batch in file.iter_batches(BATCH_ROWS, columns=["type", "frame", "score", "iou"])
-        )
+    return Marks.concat(_pieces(run, "findings", Marks))
+
+
+def frames_at(run: RunFolder, rows: IntArray) -> Frames:
+    """The frames of a run, of which only these rows are filled: the names and paths of all take too much memory."""
+    sought = np.unique(rows)
+    some: Frames = from_arrow(rows_of(run.path / "frames.parquet", sought), Frames, run.labels)
+    empty, filled = Frames(name=objects([""]), number=np.array([NO_ID])).columns(), {}
+    for name, values in some.columns().items():
+        filled[name] = np.repeat(empty[name], run.n_frames)
+        filled[name][sought] = values
+    return Frames(**filled)
+
+
+def _jobs(run: RunFolder) -> IntArray:
+    """(frames,) the job of each, -1 for none."""
+    job = pq.read_table(run.path / "frames.parquet", columns=["job"], use_threads=False)["job"]
+    return np.asarray(job.fill_null(NO_ID).to_numpy(), dtype=np.int64)
+
+
+def _pieces(run: RunFolder, name: str, kind: type[T]) -> Iterator[T]:
+    """A table of the run, the columns of this kind only, some thousand rows at a time."""
+    columns = list(kind().columns())
+    with pq.ParquetFile(run.path / f"{name}.parquet") as file:
+        # threads would keep memory of their own
+        for batch in file.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
+            yield from_arrow(pa.Table.from_batches([batch]), kind, run.labels)
+    give_back()
 
 
 def annotations_at(run: RunFolder, rows: IntArray) -> Annotations:
@@ -73,9 +85,3 @@ def annotations_of(run: RunFolder, frame: int) -> Annotations:
     table = ds.dataset(run.path / "annotations.parquet").to_table(filter=pc.field("frame") == frame)
     annotations: Annotations = from_arrow(table, Annotations, run.labels)
     return annotations
-
-
-def _codes(values: Any, codes: dict[str, int]) -> IntArray:
-    words = pa.array(list(codes), pa.string())
-    found = pc.index_in(values.cast(pa.string()), value_set=words) if len(words) else pa.nulls(len(values), pa.int32())
-    return np.asarray(found.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)

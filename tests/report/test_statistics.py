@@ -8,8 +8,8 @@ from scipy.stats import binomtest
 
 from audit.core.annotations import Frames, Predictions, ShapeType
 from audit.core.findings import Findings, FindingType
-from audit.report.statistics import NOBODY, Rates, Shapes, summarise, wilson
-from audit.report.tables import annotations_at, run_statistics, shape_columns
+from audit.report.statistics import NOBODY, Counting, Rates, Shapes, summarise, wilson
+from audit.report.tables import annotations_at, frames_at, run_statistics, shape_columns
 from audit.runs import BATCH_ROWS, RunFolder, table_writer
 from tests.report.conftest import save_run
 
@@ -157,3 +157,27 @@ def test_rows_are_found_in_any_row_group_and_batch(tmp_path: Path) -> None:
     assert taken.frame.tolist() == rows.tolist()
     assert taken.label.tolist() == (rows % 4).tolist()
     assert np.array_equal(taken.xyxy, everything.xyxy[rows])
+
+
+def test_counting_piece_by_piece_gives_the_same(scene: tuple[Shapes, Frames, Findings]) -> None:
+    shapes, frames, findings = scene
+    whole = summarise(shapes, frames, findings, LABELS, assignees={7: "anna"}, threshold=0.5)
+    counting = Counting(frames.job, len(shapes), LABELS, assignees={7: "anna"}, threshold=0.5)
+    for row in range(len(findings)):
+        counting.findings(findings[row : row + 1])
+    for start in range(0, len(shapes), 2):
+        counting.shapes(shapes[start : start + 2])
+    pieces = counting.statistics()
+    for name in ("total", "by_type", "by_label", "by_job", "by_annotator"):
+        for column, values in getattr(whole, name).columns().items():
+            assert np.array_equal(getattr(getattr(pieces, name), column), values, equal_nan=column == "share"), column
+
+
+def test_only_the_frames_asked_for_are_filled(real_run: RunFolder) -> None:
+    every, rows = real_run.frames(), np.array([1, 1])
+    some = frames_at(real_run, rows)
+    for name, values in every.columns().items():
+        assert len(some) == len(every)
+        assert getattr(some, name)[1] == values[1]
+    assert some.name[0] == ""
+    assert len(frames_at(real_run, rows[:0])) == len(every)
