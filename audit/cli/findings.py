@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from audit.cli.options import RUN, finding_type
+from audit.cli.options import RUN, finding_type, share
 from audit.core.findings import FindingType
 
 TABLE_ROWS = 50
@@ -21,35 +21,39 @@ TABLE_ROWS = 50
 )
 @click.option("--label", "labels", multiple=True, help="Only this label (existing or suggested); may be repeated.")
 @click.option("--min-score", type=click.FloatRange(0, 1), default=0.0, help="Only findings with at least this score.")
-@click.option("--precision", type=click.FloatRange(0, 1), metavar="SHARE",
-              help="The longest list of which this share is expected to be real, such as 0.9.")  # fmt: skip
+@click.option("--precision", type=share, metavar="SHARE",
+              help="The longest list of which this share is expected to be real, such as 90%.")  # fmt: skip
 @click.option("--limit", type=click.IntRange(1), help=f"At most this many (a table shows {TABLE_ROWS} by default).")
-@click.option("--json", "form", flag_value="json", help="A JSON list of objects, for programs.")
-@click.option("--csv", "form", flag_value="csv", help="Comma-separated values, for spreadsheets.")
-def findings(
+@click.option("--json", "as_json", is_flag=True, help="A JSON list of objects, for programs.")
+@click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values, for spreadsheets.")
+def findings(  # noqa: PLR0913, PLR0917 - one parameter per option
     run: Path,
     types: tuple[FindingType, ...],
     labels: tuple[str, ...],
     min_score: float,
     precision: float | None,
     limit: int | None,
-    form: str | None,
+    as_json: bool,
+    as_csv: bool,
 ) -> None:
     """List what the audit in the folder RUN found, worst first: as a table, JSON or CSV.
 
     With --precision it is sorted by p_error, the chance to be real: the score, corrected by the verdicts
     given so far, and 1 or 0 where a finding was accepted or rejected.
     """
+    from audit.errors import UsageError
     from audit.report.rows import iter_finding_rows
     from audit.report.text import write_csv, write_json, write_table
     from audit.runs import RunFolder
 
+    if as_json and as_csv:
+        raise UsageError("--json and --csv exclude each other")
     opened = RunFolder.open(run)
-    most = limit if form else None
+    most = limit if as_json or as_csv else None
     rows = iter_finding_rows(opened, types=types, labels=labels, min_score=min_score, precision=precision, limit=most)
-    if form == "json":
+    if as_json:
         write_json(rows, sys.stdout)
-    elif form == "csv":
+    elif as_csv:
         write_csv(rows, sys.stdout)
     else:
         write_table(rows, sys.stdout, limit=limit or TABLE_ROWS)

@@ -46,6 +46,18 @@ def fail_on(value: str) -> FailOn:
     return FailOn(wanted, least)
 
 
+def share(value: str) -> float:
+    """A share such as "10%" or "0.1"."""
+    number = value.strip()
+    try:
+        part = float(number[:-1]) / 100 if number.endswith("%") else float(number)
+    except ValueError:
+        part = -1.0
+    if not 0 <= part <= 1:
+        raise click.BadParameter(f"'{value}' is not a share between 0% and 100%")
+    return part
+
+
 def pair(value: str) -> tuple[str, str]:
     """CLASS=LABEL."""
     cls, equals, label = value.partition("=")

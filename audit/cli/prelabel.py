@@ -12,6 +12,7 @@ import click
 from audit.adapters.cvat.address import is_address
 from audit.cli.adding import box_of, logged_in, opened_target, source_options, tell
 from audit.cli.options import pair
+from audit.cli.options import share as part_or_whole
 from audit.cli.progress import TerminalProgress, printable
 from audit.cli.push import decided, leave
 from audit.cli.run import FORMATS
@@ -34,18 +35,16 @@ def threshold(value: str) -> tuple[str, float]:
 
 
 def share(value: str) -> float:
-    """A part of the whole: 10% or 0.1."""
-    expected = "a share below 100% such as 10% or 0.1"
-    number = value.removesuffix("%")
-    found = _part(number, value, expected, 100.0 if number != value else 1.0)
+    """A part, never the whole: 10% or 0.1."""
+    found = part_or_whole(value)
     if found >= 1:
-        raise click.BadParameter(f"'{value}' is not {expected}")
+        raise click.BadParameter(f"'{value}' is not a share below 100%")
     return found
 
 
-def _part(text: str, value: str, expected: str, whole: float = 1.0) -> float:
+def _part(text: str, value: str, expected: str) -> float:
     try:
-        found = float(text) / whole
+        found = float(text)
     except ValueError:
         found = -1.0
     if not 0 <= found <= 1:
@@ -197,6 +196,7 @@ def _send(
     facts = {
         "frames": len(made.snapshot.frames),
         "could not be read or predicted": int((~made.audited).sum()),
+        "hold labels": len(set(made.snapshot.annotations.frame.tolist())),
         "blind": int(made.blind.sum()),
     }
     if is_address(where.source):

@@ -6,20 +6,8 @@ from pathlib import Path
 
 import click
 
-from audit.cli.options import RUN
+from audit.cli.options import RUN, share
 from audit.cli.progress import TerminalProgress
-
-
-def share(value: str) -> float:
-    """A share such as "10%" or "0.1"."""
-    number = value.strip()
-    try:
-        part = float(number[:-1]) / 100 if number.endswith("%") else float(number)
-    except ValueError:
-        part = -1.0
-    if not 0 <= part <= 1:
-        raise click.BadParameter(f"'{value}' is not a share between 0% and 100%")
-    return part
 
 
 @click.command(short_help="Answer one question after another about the findings.")

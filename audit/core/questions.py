@@ -55,7 +55,7 @@ def question(finding_type: int, label: str, suggested: str, score: float) -> Que
         return Question(f"{label} or {suggested}? {sure}", f"It is {suggested}", f"It is {label}")
     if kind is FindingType.LOW_OVERLAP:
         return Question(
-            f"Which outline fits {label} better? {sure}", "The dashed blue one", "The orange one", other=KEEP
+            f"Which outline fits the {label} better? {sure}", "The dashed blue one", "The orange one", other=KEEP
         )
     if kind is FindingType.EXTRA_ANNOTATION:
         text = f"Is there anything here at all? It is labelled {label}. {sure}"

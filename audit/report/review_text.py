@@ -44,7 +44,10 @@ def write_review_json(told: ReviewSummary, stream: IO[str]) -> None:
             "same": _number(told.agreement.same),
         },
         "reviewers": {name: _reviewer_json(pace, told.checks.get(name)) for name, pace in _everybody(told).items()},
-        "errors": {name: [_rate_json(row) for row in _rows(rates)] for name, rates in errors.items()},
+        "errors": {
+            "at_least": told.decided < told.findings,
+            **{name: [_rate_json(row) for row in _rows(rates)] for name, rates in errors.items()},
+        },
         **remaining_json(told.remaining, told.frames),
     }
     json.dump(document, stream, indent=2, allow_nan=False)

@@ -51,6 +51,10 @@ def test_findings_as_table_and_csv_and_filtered(cvat_audit: Command, export: Pat
     assert [f["type"] for f in json.loads(only)] == ["missing_annotation"]
     assert json.loads(cvat_audit("findings", "out", "--json", "--limit", "0.5").stdout or "[]") == []
     assert cvat_audit("findings", "out", "--label", "zebra").returncode == 2
+    both = cvat_audit("findings", "out", "--json", "--csv")
+    assert (both.returncode, "exclude each other" in both.stderr) == (2, True)
+    shares = [cvat_audit("findings", "out", "--csv", "--precision", share).stdout for share in ("90%", "0.9")]
+    assert shares[0] == shares[1] != ""
 
 
 @pytest.mark.parametrize(

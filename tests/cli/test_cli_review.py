@@ -9,7 +9,7 @@ import click
 import pytest
 
 from audit import decisions
-from audit.cli.review import share
+from audit.cli.options import share
 from audit.core.decisions import Decision, Verdict
 from tests.cli.conftest import Command
 from tests.report.conftest import real_tables, save_run

@@ -10,7 +10,7 @@ from audit.core.questions import Answer, question, verdict
 
 WORDS = {
     FindingType.MISSING_ANNOTATION: "Is there a Pedestrian here? (99.9 %)",
-    FindingType.LOW_OVERLAP: "Which outline fits Car better? (99.9 %)",
+    FindingType.LOW_OVERLAP: "Which outline fits the Car better? (99.9 %)",
     FindingType.MISMATCHING_LABEL: "Car or Pedestrian? (99.9 %)",
     FindingType.EXTRA_ANNOTATION: "Is there anything here at all? It is labelled Car. (99.9 %)",
     FindingType.DUPLICATE_ANNOTATION: "Is this the same Car, labelled twice? (99.9 %)",

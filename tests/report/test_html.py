@@ -242,3 +242,10 @@ def test_the_same_run_gives_the_same_page(real_run: RunFolder) -> None:
         write_report(real_run, real_run.path / name, progress=Silent())
         texts.append((real_run.path / name).read_bytes())
     assert texts[0] == texts[1]
+
+
+def test_settings_are_told_in_words(run_of: Callable[..., RunFolder]) -> None:
+    settings = {"map": {}, "allow_unmatched": False, "types": ["low_overlap", "empty_frame"], "pairs": {"a": "b"}}
+    words = page(run_of(settings=settings)).words
+    for expected in ("mapnone", "allow_unmatchedno", "typeslow_overlap, empty_frame", "pairsa=b"):
+        assert expected in words

@@ -39,6 +39,7 @@ def test_without_findings_and_decisions_there_is_one_line(tmp_path: Path) -> Non
 
 
 def test_decisions_of_two_reviewers_are_summed_up(run: RunFolder) -> None:
+    assert json.loads(told(write_review_json, summary(run)))["errors"]["at_least"] is True
     ids = [str(i) for i in run.findings().id]
     said = [Decision(i, A if n % 3 else R, "ann", f"2026-11-21T10:00:{n:02d}", 1.5) for n, i in enumerate(ids)]
     said += [Decision(i, A, "bob\x1b[31m", f"2026-11-21T11:00:{n:02d}", 3.0) for n, i in enumerate(ids[:3])]
@@ -63,6 +64,7 @@ def test_decisions_of_two_reviewers_are_summed_up(run: RunFolder) -> None:
     assert document["reviewers"]["ann"]["verdicts"] == len(ids)
     accepted = sum(t["accepted"] for t in tallied)
     assert sum(row["errors"] for row in document["errors"]["labels"]) <= accepted
+    assert document["errors"]["at_least"] is False
 
 
 def test_a_yes_man_shows_in_the_checks(run: RunFolder) -> None:

@@ -450,7 +450,7 @@
 .cvat-audit .other li { padding: 8px 12px; cursor: pointer; overflow-wrap: anywhere; }
 .cvat-audit .other li[aria-selected=true] { background: #155fa0; color: #fff; }
 .cvat-audit .facts { border-top: 1px solid var(--line); padding-top: 14px; font-size: 13px; display: flex; flex-direction: column; gap: 10px; color: var(--soft); }
-.cvat-audit .facts p { overflow-wrap: anywhere; max-height: 8em; overflow-y: auto; }
+.cvat-audit .facts p { overflow-wrap: anywhere; max-height: 23.2em; overflow-y: auto; }
 .cvat-audit dl { display: grid; grid-template-columns: auto minmax(0, 1fr); gap: 3px 14px; }
 .cvat-audit dd { color: var(--ink); overflow-wrap: anywhere; max-height: 6em; overflow-y: auto; }
 .cvat-audit a { color: var(--accent); font-weight: 550; }
