@@ -35,6 +35,8 @@ TORCHVISION_BEHIND = 15
 
 LOW_DISK_GB = 5
 WEIGHT_SUFFIXES = (".pt", ".pth", ".onnx")
+CONVERTED = "onnx"
+"""Folder among the weights where the ultralytics adapter keeps what it converted, named by digests."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,15 @@ def _weights() -> Check:
     files = sorted(p for p in folder.rglob("*") if p.suffix in WEIGHT_SUFFIXES) if folder.is_dir() else []
     if not files:
         return Check("Weights", True, f"none kept in {folder} yet; they are fetched when first asked for")
-    return Check("Weights", True, ", ".join(f"{p.name} ({p.stat().st_size / 1e6:.1f} MB)" for p in files[:20]))
+    converted = [p for p in files if p.parent == folder / CONVERTED]
+    told = [f"{p.name} ({_megabytes([p])})" for p in files if p not in converted][:20]
+    if converted:
+        told.append(f"{len(converted)} converted to ONNX ({_megabytes(converted)})")
+    return Check("Weights", True, ", ".join(told))
+
+
+def _megabytes(files: list[Path]) -> str:
+    return f"{sum(p.stat().st_size for p in files) / 1e6:.1f} MB"
 
 
 def _cvat_settings() -> Check:

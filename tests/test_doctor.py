@@ -113,6 +113,10 @@ def test_weights_are_listed(tmp_path: Path) -> None:
     (folder / "yolo11n.pt").write_bytes(b"x" * 1_500_000)
     (folder / "notes.txt").write_text("no weights")
     assert found("Weights").detail == "yolo11n.pt (1.5 MB)"
+    (folder / "onnx").mkdir()
+    for name in ("0ebb-r1", "9fa6-r1"):
+        (folder / "onnx" / f"{name}.onnx").write_bytes(b"x" * 1_000_000)
+    assert found("Weights").detail == "yolo11n.pt (1.5 MB), 2 converted to ONNX (2.0 MB)"
 
 
 def test_a_folder_that_cannot_be_used_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -195,7 +195,7 @@ def _add(rows: _Rows, row: Any, images: Images, classes: Classes) -> int:
 
 def _score(row: Mapping[str, Any]) -> float:
     if "score" not in row:
-        raise RowError("has no score")
+        raise RowError("has no score; is this a file of labels? Results of a model have a score in every row")
     score = row["score"]
     if score is None or isinstance(score, bool) or not isinstance(score, (int, float)):
         raise RowError(
