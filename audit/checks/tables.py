@@ -96,7 +96,7 @@ class Unexplained(Table):
     nearest: the annotation that overlaps it most, or -1; ``iou`` is their overlap. iou_same, iou_other: the
     best with a label of the same, of another name. inside_same, inside_other: the largest share of it that
     lies in one such label. covers_same: the largest share of one label of its name that it covers.
-    clash: the best score × IoU of another unexplained prediction of another name. All in [0, 1].
+    clash, echo: the best score × IoU of another unexplained prediction of another, of its own name. All in [0, 1].
     companions: labels of its name in its frame. best_in_frame: the highest score of its name in its frame.
     """
 

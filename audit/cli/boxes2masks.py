@@ -10,7 +10,7 @@ import click
 
 from audit.adapters.cvat.address import is_address
 from audit.cli.adding import box_of, logged_in, opened_target, source_options, tell
-from audit.cli.progress import TerminalProgress
+from audit.cli.progress import TerminalProgress, note_problems
 from audit.cli.push import decided, leave
 from audit.cli.sources import SourceOptions, opened_store
 from audit.errors import UsageError
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from audit.boxes_to_masks import Wanted
 
 PREVIEW = "preview.html"
-PROBLEMS_SHOWN = 5
 
 
 @click.command(short_help="Turn rectangles into masks, polygons or tight boxes with SAM.")
@@ -100,11 +99,7 @@ def _found(
 
     with opened_store(where) as store, closing(PredictionCache(cache_dir("predictions"))) as cache:
         found = find(store, opened, out, wanted=wanted, cache=cache, progress=progress)
-    problems = found.snapshot.problems
-    for problem in problems[:PROBLEMS_SHOWN]:
-        progress.note(f"{problem.where}: {problem.reason}")
-    if len(problems) > PROBLEMS_SHOWN:
-        progress.note(f"and {len(problems) - PROBLEMS_SHOWN} more problems, see {out}/manifest.json")
+    note_problems(progress, found.snapshot.problems, out)
     return found
 
 

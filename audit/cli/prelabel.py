@@ -13,7 +13,7 @@ from audit.adapters.cvat.address import is_address
 from audit.cli.adding import box_of, logged_in, opened_target, source_options, tell
 from audit.cli.options import pair
 from audit.cli.options import share as part_or_whole
-from audit.cli.progress import TerminalProgress, printable
+from audit.cli.progress import TerminalProgress, note_problems, printable
 from audit.cli.push import decided, leave
 from audit.cli.run import FORMATS
 from audit.cli.sources import PredictorOptions, SourceOptions, open_predictors, opened_store
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from audit.ports import Predictor
     from audit.prelabel import Choice, Prelabels
     from audit.push_ports import Report
-
-PROBLEMS_SHOWN = 5
 
 
 def threshold(value: str) -> tuple[str, float]:
@@ -175,11 +173,7 @@ def _predicted(
         made = prepare(store, open_predictor, out, choice=choice, cache=cache, progress=progress)
         for line in cache.notes:
             progress.note(line)
-    problems = made.snapshot.problems
-    for problem in problems[:PROBLEMS_SHOWN]:
-        progress.note(f"{problem.where}: {problem.reason}")
-    if len(problems) > PROBLEMS_SHOWN:
-        progress.note(f"and {len(problems) - PROBLEMS_SHOWN} more problems, see {out}/manifest.json")
+    note_problems(progress, made.snapshot.problems, out)
     return made
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from audit.core.annotations import Problem
 from audit.ports import Advance
+from audit.ports import Progress as Told
 
+PROBLEMS_SHOWN = 5
 QUIET_SECONDS = 15.0
 """How often a step reports when stderr is a file or a pipe."""
 
@@ -95,3 +99,11 @@ def _say(description: str, done: int, total: int | None, seconds: float) -> None
 def printable(text: str) -> str:
     """Text from a server or a file for a terminal: control characters, escapes among them, become spaces."""
     return "".join(c if c.isprintable() else " " for c in text)
+
+
+def note_problems(progress: Told, problems: Sequence[Problem], out: Path) -> None:
+    """The first few in words, and how many more the manifest in ``out`` holds."""
+    for problem in problems[:PROBLEMS_SHOWN]:
+        progress.note(f"{problem.where}: {problem.reason}")
+    if len(problems) > PROBLEMS_SHOWN:
+        progress.note(f"and {len(problems) - PROBLEMS_SHOWN} more problems, see {out}/manifest.json")

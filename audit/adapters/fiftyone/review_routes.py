@@ -34,7 +34,10 @@ MAX_AHEAD = 16
 """Most questions handed out to one page at a time."""
 
 BY_CHANCE = "Nothing is suggested here: a few questions are drawn by chance, to estimate what no finding shows."
-WHOLE_PHOTO = "Photos drawn by chance tell what no finding shows. Only these objects count: "
+WHOLE_PHOTO = (
+    "Photos drawn by chance tell what no finding shows. What is dashed has a question of its own and does not count "
+    "here. Only these objects count: "
+)
 
 Handler = Callable[[Request], Awaitable[Response]]
 
