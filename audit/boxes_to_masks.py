@@ -115,17 +115,24 @@ def prompt(snapshot: Snapshot, row: int) -> Box | None:
 def cuts(
     segmenter: Segmenter, cache: Cache, data: bytes, sha256: str, hw: tuple[int, int], boxes: FloatArray
 ) -> list[Cut] | str:
-    """As ``Segmenter.cut``; the same picture with the same boxes is never run again."""
-    key = hashlib.sha256(f"{sha256} {boxes.tolist()}".encode()).hexdigest()
-    kept = cache.get(segmenter.digest, [key]).get(key)
-    if kept is not None and len(kept) == len(boxes):
-        return [Cut(counts, score) for counts, score in zip(kept.mask, kept.score.tolist(), strict=True)]
-    found = segmenter.cut(data, hw, boxes)
-    if not isinstance(found, str):
-        score, mask = np.array([c.score for c in found]), objects(c.counts for c in found)
-        table = Predictions(xyxy=boxes, label=np.zeros(len(boxes), np.int64), score=score, mask=mask)
-        cache.put(segmenter.digest, {key: table})
-    return found
+    """As ``Segmenter.cut``; the same box in the same picture is never run again, whatever else is asked there."""
+    keys = [hashlib.sha256(f"{sha256} {box}".encode()).hexdigest() for box in boxes.tolist()]
+    kept = cache.get(segmenter.digest, list(dict.fromkeys(keys)))
+    known = {key: Cut(table.mask[0], float(table.score[0])) for key, table in kept.items() if len(table) == 1}
+    new = {key: i for i, key in enumerate(keys) if key not in known}
+    if new:
+        found = segmenter.cut(data, hw, boxes[list(new.values())])
+        if isinstance(found, str):
+            return found
+        known.update(zip(new, found, strict=True))
+        cache.put(segmenter.digest, {key: _kept(boxes[i], known[key]) for key, i in new.items()})
+    return [known[key] for key in keys]
+
+
+def _kept(box: FloatArray, cut: Cut) -> Predictions:
+    """One cut as the cache keeps it."""
+    return Predictions(xyxy=box[None], label=np.zeros(1, np.int64), score=np.array([cut.score]),
+                       mask=objects([cut.counts]))  # fmt: skip
 
 
 def judged(row: int, rectangle: Box, cut: Cut, hw: tuple[int, int], limits: Limits) -> Masked:
