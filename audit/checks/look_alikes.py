@@ -95,7 +95,7 @@ def findings_of(found: Differences, unlike: FloatArray, annotations: Annotations
     """
     with np.errstate(invalid="ignore"):
         shown = np.flatnonzero(found.same_file | (unlike <= SAME_SPOT))
-    d = found[shown]
+    d = _once(found[shown], annotations)
     mine, theirs = annotations[d.here], annotations[d.there]
     here = d.here >= 0
     label = np.where(here, mine.label, NO_ID)
@@ -114,6 +114,14 @@ def findings_of(found: Differences, unlike: FloatArray, annotations: Annotations
             for same, other, on, n in zip(d.same_file, d.other, here, d.number, strict=True)
         ),
     )
+
+
+def _once(d: Differences, annotations: Annotations) -> Differences:
+    """A difference that two other frames show is one difference: the surer one stays."""
+    facts = np.column_stack([d.frame, d.here, annotations.label[d.there], d.xyxy])
+    order = np.argsort(~d.same_file, kind="stable")
+    _, first = np.unique(facts[order], axis=0, return_index=True)
+    return d[np.sort(order[first])]
 
 
 def _reason(same_file: bool, name: str, number: int, here: bool, differing: int) -> str:

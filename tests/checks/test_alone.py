@@ -217,6 +217,15 @@ def test_the_plainest_of_many_differences_is_shown_and_the_rest_counted() -> Non
     assert "In all, 3 labels differ." in findings_of(found, np.array([np.nan]), labels, frames).reason[0]
 
 
+def test_what_two_frames_show_of_a_third_is_told_once_by_the_surer_one() -> None:
+    labels, frames = pictures((0, A, 0), (2, A, 0), n=3, sha256=objects(["one", "two", "two"]))
+    found = differences(labels, frames, alike(3))
+    assert (found.frame.tolist(), sorted(found.other.tolist())) == ([1, 1], [0, 2])
+    told = findings_of(found, np.full(2, 0.1), labels, frames)
+    assert (told.frame.tolist(), told.score.tolist()) == ([1], [0.9])
+    assert "the very same picture as frame 2" in told.reason[0]
+
+
 @pytest.mark.parametrize(("seen", "n"), [(0.05, 1), (0.9, 0), (np.nan, 0)])
 def test_another_file_counts_only_where_its_picture_shows_the_same(seen: float, n: int) -> None:
     labels, frames = pictures((0, A, 0), sha256=objects(["one", "other"]))
