@@ -102,6 +102,7 @@ class ByFrame:
         return self._frames.get(number, ())
 
 
+SCORELESS = "this CVAT is too old to keep scores; they stand in the run folder's predictions.parquet only"
 StepsOf = Callable[[int, Own], tuple[list[Line], list[Step]]]
 """For a job: lines that need no request, and the steps to take."""
 
@@ -148,6 +149,9 @@ def _carry_out(
             else:
                 report.lines += [step.line for step in steps]
             advance()
+    stored = [line.after for line in report.lines if (line.action, line.status) == ("create", "done") and line.after]
+    if journal is not None and stored and not any("score" in shape for shape in stored):
+        report.notes.append(SCORELESS)
     return report
 
 

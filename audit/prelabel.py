@@ -125,7 +125,8 @@ def send(
     )
     if drawer.outdated and not made.rules.replace:
         report.notes.append(
-            f"{drawer.outdated} earlier pre-labels are not what these settings draw; --replace-auto replaces them"
+            f"{drawer.outdated} earlier pre-labels are not what these settings draw; "
+            "--replace-auto replaces those that nobody touched"
         )
     return report, drawer.labels
 

@@ -176,5 +176,7 @@ def _by_reason(lines: list[Line]) -> None:
 
 def _general(line: Line) -> str:
     """The reason without the shape's own numbers, so that like is counted with like."""
-    plain = re.sub(r"\s*\([^)]*\)", "", line.reason)
-    return " ".join("N" if word.strip("';,.%").isdigit() else word for word in plain.split())
+    plain, longer = line.reason, ""
+    while plain != longer:  # brackets in brackets
+        longer, plain = plain, re.sub(r"\s*\([^()]*\)", "", plain)
+    return re.sub(r"\b\d+(\.\d+)?\b", "N", plain)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ import numpy as np
 import pytest
 
 from audit.adapters.cvat.masks import rle_from_points
+from audit.adding import SCORELESS
+from audit.cli.adding import _general
 from audit.core.masks import decode
 from audit.errors import UsageError
+from audit.push_ports import Line
 from tests.doubles.cvat import FakeCvat
 
 pytest.importorskip("cv2", reason="OpenCV is not installed")
@@ -104,6 +108,32 @@ def test_the_second_run_does_nothing_and_asks_nothing(scene: Scene) -> None:
     assert "covers it" in lost.stdout
     other = run(scene, "--yes", "--as", "polygon")
     assert (other.exit_code, scene.shapes()) == (0, after), other.output
+
+
+def test_sam_is_asked_only_for_rectangles_it_has_not_seen(scene: Scene) -> None:
+    """A server lists a frame's shapes in another order whenever something is written there."""
+    run(scene)
+    assert bright.Bright.asked == [1] * 6
+    shapes = [rectangle(scene, 0, RING), rectangle(scene, 0), rectangle(scene, 0, EMPTY)]
+    scene.server.set_annotations(scene.jobs[0], {"shapes": shapes, "tags": [], "tracks": []})
+    run(scene)
+    assert bright.Bright.asked[6:] == [2]
+    scene.server.set_annotations(scene.jobs[0], {"shapes": shapes[::-1], "tags": [], "tracks": []})
+    done = run(scene)
+    assert (bright.Bright.asked[7:], "6  rectangles" in done.stdout) == ([], True), done.output
+
+
+def test_reasons_are_counted_without_their_figures() -> None:
+    line = Line(("k",), "create", 1, "conflict", reason="no polygon shows it (1 hole (12%), 2 other parts) on frame 7")
+    assert _general(line) == "no polygon shows it on frame N"
+    assert _general(replace(line, reason="only 15% of the mask lie in the rectangle")).startswith("only N% of")
+
+
+def test_a_server_that_keeps_no_scores_is_told_of(server: FakeCvat, scene: Scene) -> None:
+    server.scores = False
+    assert SCORELESS not in run(scene).output
+    done = run(scene, "--yes")
+    assert (done.exit_code, SCORELESS in done.output, kinds(scene)["mask"]) == (0, True, 6), done.output
 
 
 def test_replace_deletes_rectangles_whose_mask_stands_and_undo_brings_them_back(scene: Scene) -> None:
