@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -86,6 +87,18 @@ class FrameTable:
         frame = rows["frame"].to_numpy()
         wanted = (frame >= start) & (frame < stop) & (frame % step == 0)
         return from_arrow(rows if wanted.all() else rows.filter(pa.array(wanted)), self._kind, self._labels)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """All rows of a table, a block of frames at a time, as often as wanted. frames: how many there are."""
+
+    table: FrameTable
+    frames: int
+
+    def __iter__(self) -> Iterator[Any]:
+        for start in range(0, max(self.frames, 1), BLOCK_FRAMES):
+            yield self.table.read(start, start + BLOCK_FRAMES)
 
 
 def _bounds(metadata: Any) -> tuple[IntArray, IntArray]:

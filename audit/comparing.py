@@ -157,6 +157,7 @@ def _study(comparison: Comparison, frame_hw: IntArray) -> Knowledge:
         parts.append(
             gather(labels, predictions, judged=judged, frame_hw=frame_hw[::step], first_annotation=block.first)
         )
+        give_back()  # of the frames in between, which were read as well
     evidence, n_labels = combine(parts), len(comparison.snapshot.labels)
     write_calibration(comparison.predictions.parent, held_out(evidence.sample, frame_hw[::step], n_labels, PRIOR))
     return study(evidence, n_labels)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from audit.blocks import FrameTable, Sorter
+from audit.blocks import Blocks, FrameTable, Sorter
 from audit.checks import ALL_TYPES
 from audit.checks.alone import model_free
 from audit.checks.evidence import FLOOR
@@ -134,17 +134,16 @@ def _alone(file: Path, snapshot: Snapshot, settings: Settings, likeness: Likenes
     """What all labels together tell without a model. file: the annotations, of which the light columns are read."""
     if not set(settings.types) & set(MODEL_FREE):
         return Findings()
-    frames, n = snapshot.frames, len(snapshot.frames)
+    frames = snapshot.frames
     with FrameTable(file, Annotations, snapshot.labels, HEAVY) as table:
-        annotations = table.read(0, max(n, 1))
-    return model_free(
-        annotations,
-        frames,
-        snapshot.labels,
-        hashes=None if likeness is None else likeness.of(frames.sha256.tolist()),
-        look=None if likeness is None else lambda found: likeness.unlike(found, frames),
-        types=settings.types,
-    )
+        return model_free(
+            Blocks(table, len(frames)),
+            frames,
+            snapshot.labels,
+            hashes=None if likeness is None else likeness.of(frames.sha256.tolist()),
+            look=None if likeness is None else lambda found: likeness.unlike(found, frames),
+            types=settings.types,
+        )
 
 
 def add_timing(run: RunFolder, stage: str, seconds: float) -> RunFolder:

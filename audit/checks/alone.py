@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 import numpy as np
 
 from audit.checks.empties import empty_frames
-from audit.checks.look_alikes import Differences, differences, findings_of
+from audit.checks.look_alikes import Differences, differences, findings_of, look_alikes
+from audit.checks.overlaps import at
 from audit.checks.tables import LabelEvidence
 from audit.checks.tracks import broken_tracks
 from audit.checks.unusual import unusual_shapes
-from audit.core.annotations import Annotations, Frames
+from audit.core.annotations import NO_ID, Annotations, Frames
 from audit.core.findings import MODEL_FREE, Findings, FindingType
 from audit.core.likeness import Hashes
-from audit.core.table import FloatArray
+from audit.core.table import BoolArray, FloatArray, IntArray
 
 Look = Callable[[Differences], FloatArray]
 """(n,) how far the pictures of each row's two frames differ at its place, in standard deviations; NaN: cannot tell."""
@@ -27,7 +28,7 @@ CONFIRMED = 0.4
 
 
 def model_free(
-    annotations: Annotations,
+    blocks: Iterable[Annotations],
     frames: Frames,
     labels: tuple[str, ...],
     *,
@@ -37,25 +38,56 @@ def model_free(
 ) -> Findings:
     """Findings of the types ``MODEL_FREE``, with reasons, without ids.
 
-    annotations: all of them, sorted by frame; outlines and masks may be left out. labels: names by code.
+    blocks: all annotations, sorted by frame, in pieces, gone through several times; outlines and masks may be left
+    out. labels: names by code.
     hashes: (frames,) of the pictures, for frames that look the same; look: compares two pictures at a place.
     Time and memory grow with the number of rows, not with its square.
     """
     parts = []
     if FindingType.UNUSUAL_SHAPE in types:
-        parts.append(unusual_shapes(annotations, frames, labels))
+        parts.append(unusual_shapes(blocks, frames, labels))
     if FindingType.BROKEN_TRACK in types:
-        parts.append(broken_tracks(annotations, frames))
+        tracks, rows = _chosen(blocks, lambda block: block.track)
+        parts.append(_in_all(broken_tracks(tracks, frames), rows))
     if FindingType.INCONSISTENT_FRAMES in types and hashes is not None:
-        found = differences(annotations, frames, hashes)
+        pairs = look_alikes(frames, hashes)
+        paired = np.zeros(len(frames), bool)
+        paired[pairs] = True
+        alike, rows = _chosen(blocks, lambda block: paired[block.frame])
+        found = differences(alike, frames, pairs)
         unlike = np.full(len(found), np.nan) if look is None else look(found)
-        parts.append(findings_of(found, unlike, annotations, frames))
+        parts.append(_in_all(findings_of(found, unlike, alike, frames), rows))
     told = Findings.concat(parts)
     if FindingType.EMPTY_FRAME in types:
-        empty = empty_frames(annotations, frames)
+        empty = empty_frames(_per_frame(blocks, len(frames)), frames)
         alike = told.frame[told.type == FindingType.INCONSISTENT_FRAMES]
         told = Findings.concat([told, empty[~np.isin(empty.frame, alike)]])
     return told
+
+
+def _chosen(blocks: Iterable[Annotations], wanted: Callable[[Annotations], BoolArray]) -> tuple[Annotations, IntArray]:
+    """Some of the annotations, and (n,) their rows among all."""
+    parts, rows, first = [], [np.zeros(0, np.int64)], 0
+    for block in blocks:
+        here = np.flatnonzero(wanted(block))
+        if len(here):
+            parts.append(block[here])
+            rows.append(here + first)
+        first += len(block)
+    return Annotations.concat(parts), np.concatenate(rows)
+
+
+def _in_all(found: Findings, rows: IntArray) -> Findings:
+    """Findings of some annotations, as of all of them. rows: see ``_chosen``."""
+    return found.replace(annotation=at(rows, found.annotation, NO_ID), related=at(rows, found.related, NO_ID))
+
+
+def _per_frame(blocks: Iterable[Annotations], frames: int) -> IntArray:
+    """(frames,) how many annotations each has."""
+    count = np.zeros(frames, np.int64)
+    for block in blocks:
+        count += np.bincount(block.frame, minlength=frames)
+    return count
 
 
 class ModelsWord:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from audit.checks.sequences import in_order
-from audit.core.annotations import Annotations, Frames
+from audit.core.annotations import Frames
 from audit.core.findings import Findings, FindingType
 from audit.core.table import FloatArray, IntArray, objects
 
@@ -27,8 +27,8 @@ LONG_RUN = 20
 """So many empty frames in a row are a stretch of video without objects as often as work left undone."""
 
 
-def empty_frames(annotations: Annotations, frames: Frames) -> Findings:
-    """One finding for each run of frames without any label among frames that have labels.
+def empty_frames(labels: IntArray, frames: Frames) -> Findings:
+    """One finding for each run of frames without any label among frames that have labels. labels: (frames,) how many.
 
     How many frames may be empty by nature is told from how many have one label and how many two, by Chao's
     estimator of what a sample of counts leaves unseen (A. Chao, "Estimating the population size for
@@ -36,7 +36,7 @@ def empty_frames(annotations: Annotations, frames: Frames) -> Findings:
     frame has at least five labels it gives none, and among photos with one object each more than there are.
     """
     order, sequence = in_order(frames)
-    count = np.bincount(annotations.frame, minlength=len(frames))[order]
+    count = labels[order]
     empty = count == 0
     if len(frames) < FEWEST_FRAMES or not empty.any() or empty.mean() > MOST_EMPTY:
         return Findings()

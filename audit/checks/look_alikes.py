@@ -50,12 +50,11 @@ class Differences(Table):
     xyxy: FloatArray = column(np.float64, np.nan, width=4)
 
 
-def differences(annotations: Annotations, frames: Frames, hashes: Hashes) -> Differences:
-    """What is labelled differently on frames that look the same. hashes: (frames,); annotations sorted by frame.
+def differences(annotations: Annotations, frames: Frames, pairs: IntArray) -> Differences:
+    """What is labelled differently on frames that look the same.
 
-    A frame that several jobs share is not compared with itself: there it is the annotators who are compared.
+    annotations: of those frames at least, sorted by frame. pairs: see ``look_alikes``.
     """
-    pairs = _look_alikes(frames, hashes)
     usable = np.flatnonzero(comparable(annotations) & (area(annotations.xyxy) > 0))
     a = annotations[usable]
     starts = range(0, len(pairs), PAIRS_AT_ONCE)
@@ -131,8 +130,11 @@ def _reason(same_file: bool, name: str, number: int, here: bool, differing: int)
     return f"This frame {alike} frame {number} ({name}), but {what}.{more}"
 
 
-def _look_alikes(frames: Frames, hashes: Hashes) -> IntArray:
-    """(k, 2) frames that look the same and are as large, each frame in few pairs."""
+def look_alikes(frames: Frames, hashes: Hashes) -> IntArray:
+    """(k, 2) frames that look the same and are as large, each frame in few pairs. hashes: (frames,).
+
+    A frame that several jobs share is not compared with itself: there it is the annotators who are compared.
+    """
     pairs = near_pairs(hashes)
     one, other = pairs.T
     f = frames

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,6 +64,18 @@ def places_of(annotations: Annotations, frames: Frames) -> Places:
     once = np.append(True, ~(same & (at[1:] == at[:-1])))[: len(rows)]
     track = np.cumsum(np.append(True, ~same)[: len(rows)]) - 1
     return Places(rows[once], annotations.frame[rows[once]], track[once], at[once], order)
+
+
+def rows_at(blocks: Iterable[Annotations], rows: IntArray) -> Annotations:
+    """The annotations at these rows, in the order asked. blocks: all of them, in pieces."""
+    sought, back = np.unique(rows, return_inverse=True)
+    parts, first = [], 0
+    for block in blocks:
+        wanted = sought[slice(*np.searchsorted(sought, [first, first + len(block)]))] - first
+        if len(wanted):
+            parts.append(block[wanted])
+        first += len(block)
+    return Annotations.concat(parts)[back.reshape(-1)]
 
 
 def median_by(group: IntArray, values: FloatArray, n: int) -> tuple[FloatArray, IntArray]:

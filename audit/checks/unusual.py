@@ -6,10 +6,12 @@ rule by standard deviations would call one in a hundred of them unusual.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from audit.checks.sequences import rows_at
 from audit.core.annotations import Annotations, Frames, comparable
 from audit.core.boxes import area
 from audit.core.findings import Findings, FindingType
@@ -29,6 +31,8 @@ SCORE = 0.5
 """What the farthest comes to: where labels vary much there are always some that are right."""
 BORDER = 0.01
 """Of the picture: a shape that ends so close to its border may be a part of an object."""
+CUT_SHORT = 2
+"""Measures that tell nothing of what the border cuts off: it is rightly small, narrow or flat."""
 HALF_WAY = 3.0
 """Interquartile ranges beyond the fence at which half of ``SCORE`` is reached."""
 
@@ -49,37 +53,62 @@ MEASURES = (
 )
 
 
-def unusual_shapes(annotations: Annotations, frames: Frames, labels: tuple[str, ...]) -> Findings:
+def unusual_shapes(blocks: Iterable[Annotations], frames: Frames, labels: tuple[str, ...]) -> Findings:
     """One finding for each shape that is far from the habits of its label in one of the ``MEASURES``.
 
-    Of annotations only boxes, labels, ids, frames, shapes and flags are looked at. A track counts as often as it
-    shows, so where tracks abound the habits are those of the long ones; each track is told once, where it is worst.
+    blocks: all annotations, in pieces, gone through twice, of which only boxes, labels, ids, frames, shapes and flags
+    are looked at. A track counts as often as it shows, so where tracks abound the habits are those of the long ones;
+    each track is told once, where it is worst.
     """
-    rows = np.flatnonzero(comparable(annotations) & (area(annotations.xyxy) > 0))
-    a = annotations[rows]
-    values = _measured(a.xyxy, a.frame, frames)
-    cut = _cut_off(a.xyxy, a.frame, frames)
-    beyond = np.zeros(values.shape)
-    order = np.argsort(a.label, kind="stable")
-    for members in np.split(order, np.flatnonzero(np.diff(a.label[order])) + 1):
+    m = _measurements(blocks, frames)
+    worst, beyond = np.zeros(len(m.label), np.int64), np.zeros(len(m.label))
+    order = np.argsort(m.label, kind="stable")
+    for members in np.split(order, np.flatnonzero(np.diff(m.label[order])) + 1):
         if len(members) >= FEWEST:
             for k, least in enumerate(LEAST_RANGE):
-                beyond[members, k] = _beyond(values[members, k], least)
-    # what the border cuts off is rightly small, narrow or flat
-    beyond[cut, :2] = 0
-    worst = np.abs(beyond).argmax(axis=1) if len(a) else np.zeros(0, np.int64)
-    far = np.abs(beyond[np.arange(len(a)), worst])
-    found = _once_per_track(a, far, np.flatnonzero(far > 0))
+                far = _beyond(m.values[members, k], least)
+                if k < CUT_SHORT:
+                    far[m.cut[members]] = 0
+                farther = np.abs(far) > np.abs(beyond[members])
+                worst[members[farther]], beyond[members[farther]] = k, far[farther]
+    odd = np.flatnonzero(beyond)
+    a = rows_at(blocks, m.row[odd])
+    kept = _once_per_track(a, np.abs(beyond[odd]))
+    found, a = odd[kept], a[kept]
+    far = np.abs(beyond[found])
     return Findings(
         type=np.full(len(found), FindingType.UNUSUAL_SHAPE),
-        frame=a.frame[found],
-        score=SCORE * far[found] / (far[found] + HALF_WAY),
-        annotation=rows[found],
-        annotation_id=a.annotation_id[found],
-        label=a.label[found],
-        xyxy=a.xyxy[found],
-        reason=objects(_reasons(a.label[found], worst[found], beyond[found, worst[found]], labels)),
+        frame=a.frame,
+        score=SCORE * far / (far + HALF_WAY),
+        annotation=m.row[found],
+        annotation_id=a.annotation_id,
+        label=a.label,
+        xyxy=a.xyxy,
+        reason=objects(_reasons(a.label, worst[found], beyond[found], labels)),
     )
+
+
+@dataclass(frozen=True)
+class _Measurements:
+    """Of the shapes that can be measured: row among all, label, (n, 4) values, whether the border cuts it off."""
+
+    row: IntArray
+    label: IntArray
+    values: FloatArray
+    cut: BoolArray
+
+
+def _measurements(blocks: Iterable[Annotations], frames: Frames) -> _Measurements:
+    parts, first = [], 0
+    for block in blocks:
+        rows = np.flatnonzero(comparable(block) & (area(block.xyxy) > 0))
+        xyxy, frame = block.xyxy[rows], block.frame[rows]
+        parts.append((rows + first, block.label[rows], _measured(xyxy, frame, frames), _cut_off(xyxy, frame, frames)))
+        first += len(block)
+    if not parts:
+        return _Measurements(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 4)), np.zeros(0, bool))
+    row, label, values, cut = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return _Measurements(row, label, values, cut)
 
 
 def _measured(xyxy: FloatArray, frame: IntArray, frames: Frames) -> FloatArray:
@@ -116,13 +145,13 @@ def _beyond(values: FloatArray, least: float) -> FloatArray:
     return np.asarray(over - under)
 
 
-def _once_per_track(a: Annotations, far: FloatArray, found: IntArray) -> IntArray:
+def _once_per_track(a: Annotations, far: FloatArray) -> IntArray:
     """Of these rows the farthest of each track, and all that are in no track."""
-    identity = np.where(a.track[found], a.annotation_id[found], -1 - np.arange(len(found)))
-    order = np.lexsort([-far[found], a.label[found], identity])
-    key = np.column_stack([identity, a.label[found]])[order]
-    first = np.append(True, (key[1:] != key[:-1]).any(axis=1))[: len(found)]
-    return np.sort(found[order[first]])
+    identity = np.where(a.track, a.annotation_id, -1 - np.arange(len(a)))
+    order = np.lexsort([-far, a.label, identity])
+    key = np.column_stack([identity, a.label])[order]
+    first = np.append(True, (key[1:] != key[:-1]).any(axis=1))[: len(a)]
+    return np.sort(order[first])
 
 
 def _reasons(label: IntArray, measure: IntArray, beyond: FloatArray, labels: tuple[str, ...]) -> list[str]:

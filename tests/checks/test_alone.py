@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ from hypothesis import strategies as st
 
 from audit.checks.alone import SEEN_EMPTY, SEEN_SO, ModelsWord, model_free
 from audit.checks.empties import PHOTO_SCORE, VIDEO_SCORE, empty_frames
-from audit.checks.look_alikes import Differences, differences, findings_of
+from audit.checks.look_alikes import Differences, differences, findings_of, look_alikes
 from audit.checks.tables import LabelEvidence
 from audit.checks.unusual import unusual_shapes
 from audit.core.annotations import Annotations, Frames, ShapeType
 from audit.core.findings import MODEL_FREE, Findings, FindingType
+from audit.core.likeness import Hashes
 from audit.core.table import objects
 
 T = FindingType
@@ -35,22 +37,30 @@ def labelled(counts: list[int]) -> Annotations:
     return Annotations(xyxy=np.hstack([corner, corner + 60]), frame=frame, label=k % 2, annotation_id=k + 1)
 
 
+def empties(labels: Annotations, frames: Frames) -> Findings:
+    return empty_frames(np.bincount(labels.frame, minlength=len(frames)), frames)
+
+
+def differing(labels: Annotations, frames: Frames, hashes: Hashes) -> Differences:
+    return differences(labels, frames, look_alikes(frames, hashes))
+
+
 # empty frames
 
 
 def test_where_all_or_none_are_empty_nothing_is_told() -> None:
-    assert len(empty_frames(Annotations(), Frames())) == 0
-    assert len(empty_frames(Annotations(), frames_of(30))) == 0
-    assert len(empty_frames(labelled([3] * 30), frames_of(30))) == 0
-    assert len(empty_frames(labelled([3, 0] * 15), frames_of(30))) == 0  # half of them are
-    assert len(empty_frames(labelled([3, 0, 3]), frames_of(3))) == 0  # too few to tell
+    assert len(empties(Annotations(), Frames())) == 0
+    assert len(empties(Annotations(), frames_of(30))) == 0
+    assert len(empties(labelled([3] * 30), frames_of(30))) == 0
+    assert len(empties(labelled([3, 0] * 15), frames_of(30))) == 0  # half of them are
+    assert len(empties(labelled([3, 0, 3]), frames_of(3))) == 0  # too few to tell
 
 
 def test_an_empty_frame_among_full_photos_is_told_with_restraint() -> None:
     rng = np.random.default_rng(1)
     counts = rng.integers(4, 20, 40)
     counts[17] = 0
-    found = empty_frames(labelled(counts.tolist()), frames_of(40))
+    found = empties(labelled(counts.tolist()), frames_of(40))
     assert found.frame.tolist() == [17]
     assert found.score[0] == pytest.approx(PHOTO_SCORE)
     assert np.isnan(found.xyxy).all() and found.annotation.tolist() == [-1]
@@ -59,7 +69,7 @@ def test_an_empty_frame_among_full_photos_is_told_with_restraint() -> None:
 
 def test_where_frames_with_one_label_abound_an_empty_one_is_no_wonder() -> None:
     counts = np.random.default_rng(2).poisson(1.5, 400)
-    found = empty_frames(labelled(counts.tolist()), frames_of(400))
+    found = empties(labelled(counts.tolist()), frames_of(400))
     assert (counts == 0).sum() > 50
     assert (found.score < 0.05).all()
 
@@ -67,18 +77,18 @@ def test_where_frames_with_one_label_abound_an_empty_one_is_no_wonder() -> None:
 def test_in_a_video_an_empty_frame_between_full_ones_is_told_plainly() -> None:
     counts = np.repeat([3, 5, 8, 6, 4, 7], 10)
     counts[25], counts[31:34] = 0, 0
-    found = empty_frames(labelled(counts.tolist()), frames_of(60))
+    found = empties(labelled(counts.tolist()), frames_of(60))
     assert found.frame.tolist() == [25, 31]
     assert found.score == pytest.approx([VIDEO_SCORE] * 2)
     assert found.reason[1].startswith("This frame and the 2 after it have no label")
     shuffled = np.random.default_rng(0).permutation(60)
-    again = empty_frames(labelled(counts[shuffled].tolist()), frames_of(60, number=shuffled))
+    again = empties(labelled(counts[shuffled].tolist()), frames_of(60, number=shuffled))
     assert sorted(shuffled[again.frame].tolist()) == [25, 31]
 
 
 def test_an_empty_stretch_does_not_reach_into_another_job() -> None:
     counts = [4] * 18 + [0, 0, 0, 0] + [4] * 18
-    found = empty_frames(labelled(counts), frames_of(40, job=[1] * 20 + [2] * 20))
+    found = empties(labelled(counts), frames_of(40, job=[1] * 20 + [2] * 20))
     assert found.frame.tolist() == [18, 20]
 
 
@@ -100,12 +110,12 @@ def shapes(xyxy: np.ndarray, **columns: Any) -> Annotations:
 
 
 def test_few_or_ordinary_shapes_are_not_unusual() -> None:
-    assert len(unusual_shapes(Annotations(), Frames(), LABELS)) == 0
+    assert len(unusual_shapes([], Frames(), LABELS)) == 0
     rng = np.random.default_rng(0)
     few = crowd(rng, 20)
     few[3] = [0, 0, 640, 5]
-    assert len(unusual_shapes(shapes(few), frames_of(20), LABELS)) == 0
-    assert len(unusual_shapes(shapes(crowd(rng, 3000)), frames_of(3000), LABELS)) == 0
+    assert len(unusual_shapes([shapes(few)], frames_of(20), LABELS)) == 0
+    assert len(unusual_shapes([shapes(crowd(rng, 3000))], frames_of(3000), LABELS)) == 0
 
 
 @pytest.mark.parametrize(
@@ -119,7 +129,7 @@ def test_few_or_ordinary_shapes_are_not_unusual() -> None:
 def test_a_shape_unlike_all_others_of_its_label_is_told(box: list[float], said: str) -> None:
     boxes = crowd(np.random.default_rng(3), 200)
     boxes[77] = box
-    found = unusual_shapes(shapes(boxes), frames_of(200), LABELS)
+    found = unusual_shapes([shapes(boxes)], frames_of(200), LABELS)
     assert (found.frame.tolist(), found.annotation_id.tolist()) == ([77], [78])
     assert 0.02 < found.score[0] <= 0.5
     assert f"This person is {said} than nearly every other one" in found.reason[0]
@@ -128,9 +138,9 @@ def test_a_shape_unlike_all_others_of_its_label_is_told(box: list[float], said: 
 def test_what_the_border_cuts_off_and_what_has_company_is_not_unusual() -> None:
     boxes = crowd(np.random.default_rng(3), 200)
     boxes[77] = [0, 100, 3, 180]
-    assert len(unusual_shapes(shapes(boxes), frames_of(200), LABELS)) == 0
+    assert len(unusual_shapes([shapes(boxes)], frames_of(200), LABELS)) == 0
     boxes[70:80] = [300, 200, 303, 208]
-    assert len(unusual_shapes(shapes(boxes), frames_of(200), LABELS)) == 0
+    assert len(unusual_shapes([shapes(boxes)], frames_of(200), LABELS)) == 0
 
 
 def test_a_place_counts_where_the_others_keep_to_one() -> None:
@@ -138,7 +148,7 @@ def test_a_place_counts_where_the_others_keep_to_one() -> None:
     boxes = crowd(rng, 120)
     boxes[:, 1::2] += 300 - boxes[:, 1:2]  # all begin at one height, as on a road seen from a car
     boxes[5, 1::2] -= 280
-    found = unusual_shapes(shapes(boxes), frames_of(120, height=[800] * 120), LABELS)
+    found = unusual_shapes([shapes(boxes)], frames_of(120, height=[800] * 120), LABELS)
     assert found.frame.tolist() == [5]
     assert "far higher up" in found.reason[0]
 
@@ -150,12 +160,12 @@ def test_a_track_is_told_once_and_each_label_has_habits_of_its_own() -> None:
     track[10:12] = True
     ids = np.arange(300) + 1
     ids[11] = ids[10]
-    found = unusual_shapes(shapes(boxes, track=track, annotation_id=ids), frames_of(300), LABELS)
+    found = unusual_shapes([shapes(boxes, track=track, annotation_id=ids)], frames_of(300), LABELS)
     assert found.frame.tolist() == [10]
     cars = np.where(np.arange(300) % 2 == 0, 0, 1)
     small = boxes.copy()
     small[cars == 1] /= 12
-    assert set(unusual_shapes(shapes(small, label=cars), frames_of(300), LABELS).frame.tolist()) <= {10, 11}
+    assert set(unusual_shapes([shapes(small, label=cars)], frames_of(300), LABELS).frame.tolist()) <= {10, 11}
 
 
 # frames that look the same
@@ -180,19 +190,19 @@ def alike(n: int) -> np.ndarray:
 
 
 def test_alike_frames_labelled_alike_are_fine() -> None:
-    assert len(differences(Annotations(), Frames(), alike(0))) == 0
+    assert len(differing(Annotations(), Frames(), alike(0))) == 0
     slightly = [b + 2 for b in A]
     labels, frames = pictures((0, A, 0), (0, B, 1), (1, B, 1), (1, slightly, 0))
-    assert len(differences(labels, frames, alike(2))) == 0
+    assert len(differing(labels, frames, alike(2))) == 0
     labels, frames = pictures((0, A, 0), (1, B, 1))
-    assert len(differences(labels, frames, np.array([0b1011, 2**60 - 1], np.uint64))) == 0
+    assert len(differing(labels, frames, np.array([0b1011, 2**60 - 1], np.uint64))) == 0
 
 
 def test_a_missing_label_is_told_on_the_frame_that_lacks_it() -> None:
     for lacking in (0, 1):
         rows = [(0, A, 0), (1, A, 0), (1 - lacking, B, 1)]
         labels, frames = pictures(*sorted(rows, key=lambda r: r[0]), sha256=objects(["same", "same"]))
-        found = differences(labels, frames, alike(2))
+        found = differing(labels, frames, alike(2))
         assert (found.frame.tolist(), found.other.tolist()) == ([lacking], [1 - lacking])
         assert (found.here.tolist(), found.same_file.tolist(), found.number.tolist()) == ([-1], [True], [1])
         told = findings_of(found, np.array([np.nan]), labels, frames)
@@ -204,7 +214,7 @@ def test_a_missing_label_is_told_on_the_frame_that_lacks_it() -> None:
 
 def test_another_name_is_told_on_the_later_frame() -> None:
     labels, frames = pictures((0, A, 0), (0, B, 1), (1, A, 1), (1, B, 1))
-    told = findings_of(differences(labels, frames, alike(2)), np.array([0.1]), labels, frames)
+    told = findings_of(differing(labels, frames, alike(2)), np.array([0.1]), labels, frames)
     assert (told.frame.tolist(), told.annotation.tolist()) == ([1], [2])
     assert (told.label.tolist(), told.suggested_label.tolist()) == ([1], [0])
     assert "looks the same as frame 0 (0.jpg), but this object has another label there" in told.reason[0]
@@ -212,7 +222,7 @@ def test_another_name_is_told_on_the_later_frame() -> None:
 
 def test_the_plainest_of_many_differences_is_shown_and_the_rest_counted() -> None:
     labels, frames = pictures((0, A, 0), (0, B, 0), (1, C, 1), sha256=objects(["s", "s"]))
-    found = differences(labels, frames, alike(2))
+    found = differing(labels, frames, alike(2))
     assert (found.number.tolist(), found.xyxy.tolist(), found.frame.tolist()) == ([3], [A], [1])
     assert "In all, 3 labels differ." in findings_of(found, np.array([np.nan]), labels, frames).reason[0]
 
@@ -229,21 +239,21 @@ def test_what_two_frames_show_of_a_third_is_told_once_by_the_surer_one() -> None
 @pytest.mark.parametrize(("seen", "n"), [(0.05, 1), (0.9, 0), (np.nan, 0)])
 def test_another_file_counts_only_where_its_picture_shows_the_same(seen: float, n: int) -> None:
     labels, frames = pictures((0, A, 0), sha256=objects(["one", "other"]))
-    found = differences(labels, frames, alike(2))
+    found = differing(labels, frames, alike(2))
     assert len(found) == 1
     assert len(findings_of(found, np.array([seen]), labels, frames)) == n
 
 
 def test_one_frame_in_two_jobs_and_frames_of_other_sizes_are_not_compared() -> None:
     labels, frames = pictures((0, A, 0), job=[1, 2], number=[7, 7])
-    assert len(differences(labels, frames, alike(2))) == 0
+    assert len(differing(labels, frames, alike(2))) == 0
     labels, frames = pictures((0, A, 0), width=[640, 320])
-    assert len(differences(labels, frames, alike(2))) == 0
+    assert len(differing(labels, frames, alike(2))) == 0
 
 
 def test_a_thousand_equal_frames_give_one_finding_each_at_most() -> None:
     labels, frames = pictures((500, A, 0), n=1000, sha256=objects(["s"] * 1000))
-    found = differences(labels, frames, alike(1000))
+    found = differing(labels, frames, alike(1000))
     assert found.frame.tolist() == [499, 501]
 
 
@@ -257,7 +267,7 @@ def test_every_difference_is_one(seed: int, n: int) -> None:
         rows += [(frame, places[k], int(rng.integers(0, 2))) for k in range(3) if rng.random() < 0.7]
     labels, frames = pictures(*rows, n=n, sha256=objects(["s"] * n))
     have = {(f, tuple(b)): c for f, b, c in rows}
-    found = differences(labels, frames, alike(n))
+    found = differing(labels, frames, alike(n))
     for d in (found[i : i + 1] for i in range(len(found))):
         place, frame, other = tuple(d.xyxy[0].tolist()), int(d.frame[0]), int(d.other[0])
         assert have[other, place] != have.get((frame, place))
@@ -268,8 +278,8 @@ def test_every_difference_is_one(seed: int, n: int) -> None:
 
 
 def test_all_together_on_nothing() -> None:
-    assert len(model_free(Annotations(), Frames(), ())) == 0
-    assert len(model_free(Annotations(), Frames(), (), hashes=alike(0), look=lambda d: np.zeros(len(d)))) == 0
+    assert len(model_free([Annotations()], Frames(), ())) == 0
+    assert len(model_free([Annotations()], Frames(), (), hashes=alike(0), look=lambda d: np.zeros(len(d)))) == 0
 
 
 def test_types_can_be_switched_off_and_a_frame_without_labels_is_told_once() -> None:
@@ -277,14 +287,14 @@ def test_types_can_be_switched_off_and_a_frame_without_labels_is_told_once() -> 
     counts[12] = 0
     labels, frames = labelled(counts), frames_of(30, sha256=objects([str(i // 13) for i in range(30)]))
     hashes = np.where(np.arange(30) // 13 == 0, np.uint64(0b1011), np.uint64(0))
-    every = model_free(labels, frames, LABELS, hashes=hashes)
+    every = model_free([labels], frames, LABELS, hashes=hashes)
     assert T.INCONSISTENT_FRAMES in every.type
     assert T.EMPTY_FRAME not in every.type
     for kind in MODEL_FREE:
-        only = model_free(labels, frames, LABELS, hashes=hashes, types=(kind,))
+        only = model_free([labels], frames, LABELS, hashes=hashes, types=(kind,))
         assert set(only.type.tolist()) <= {kind}
-    assert model_free(labels, frames, LABELS).type.tolist() == [T.EMPTY_FRAME]
-    assert len(model_free(labels, frames, LABELS, hashes=hashes, types=(T.LOW_OVERLAP,))) == 0
+    assert model_free([labels], frames, LABELS).type.tolist() == [T.EMPTY_FRAME]
+    assert len(model_free([labels], frames, LABELS, hashes=hashes, types=(T.LOW_OVERLAP,))) == 0
 
 
 def test_models_speak_of_empty_frames_too() -> None:
@@ -317,10 +327,34 @@ def test_every_finding_says_why_and_time_is_not_quadratic() -> None:
     xyxy = np.concatenate([corner, corner + 40], axis=2).reshape(-1, 4)
     labels = Annotations(xyxy=xyxy, frame=np.repeat(np.arange(n), tracks), label=[0] * len(xyxy),
                          annotation_id=np.tile(np.arange(tracks), n), track=[True] * len(xyxy))  # fmt: skip
-    found = model_free(labels, frames_of(n), LABELS, hashes=rng.integers(1, 2**63, n, dtype=np.uint64))
+    found = model_free([labels], frames_of(n), LABELS, hashes=rng.integers(1, 2**63, n, dtype=np.uint64))
     assert 100 < (found.type == T.BROKEN_TRACK).sum() < 1000
     assert all(reason.endswith(".") for reason in found.reason)
     assert ((found.score >= 0) & (found.score <= 1)).all()
+
+
+def test_in_pieces_the_same_is_told() -> None:
+    """Odd shapes, a broken track, an empty frame and look-alikes labelled differently, in blocks of all sizes."""
+    rng = np.random.default_rng(5)
+    counts = rng.integers(4, 9, 120)
+    counts[[17, 60]] = 0
+    labels = labelled(counts.tolist())
+    xyxy, track = labels.xyxy.copy(), np.append(True, np.diff(labels.frame) > 0)
+    xyxy[track] = [300, 300, 360, 360]
+    xyxy[np.flatnonzero(track)[30:]] += 200  # jumps once
+    xyxy[[100, 101]] *= 40
+    ids, code = np.where(track, 5, labels.annotation_id), np.where(track, 0, labels.label)
+    labels = labels.replace(xyxy=xyxy, track=track, annotation_id=ids, label=code)
+    frames = frames_of(120, sha256=objects([str(i // 2) for i in range(120)]), width=[0] * 120)
+    hashes = 0b1011 + (np.arange(120).astype(np.uint64) // 2 << np.uint64(20))
+    whole = model_free([labels], frames, LABELS, hashes=hashes)
+    assert set(whole.type.tolist()) == set(MODEL_FREE) - {T.EMPTY_FRAME}
+    for cuts in ([0, 300], [1, 2, 3, 400], list(range(50, 600, 50))):
+        blocks = [labels[i:j] for i, j in pairwise([0, *cuts, len(labels)])]
+        pieces = model_free(blocks, frames, LABELS, hashes=hashes)
+        for name, values in whole.columns().items():
+            same = np.array_equal(getattr(pieces, name), values, equal_nan=values.dtype.kind == "f")
+            assert same, name
 
 
 def test_differences_is_a_table_without_rows_too() -> None:
