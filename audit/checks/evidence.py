@@ -233,11 +233,9 @@ def _crowded(crowds: Annotations, predictions: Predictions, size: FloatArray) ->
 
 def _one_per_object(predictions: Predictions, score: FloatArray) -> tuple[BoolArray, FloatArray, FloatArray]:
     """Which to keep; of those kept, the best overlap × score with one of another name, and the same of its own."""
-    rank = np.empty(len(score), np.int64)
-    rank[np.argsort(-score, kind="stable")] = np.arange(len(score))
     pairs = pairs_within(predictions.xyxy, predictions.frame)
     pairs = pairs[pairs.iou >= SAME_OBJECT_IOU]
-    kept = suppress(pairs.left, pairs.right, rank)
+    kept = suppress(pairs.left, pairs.right, score)
     same = predictions.label[pairs.left] == predictions.label[pairs.right]
     beside = np.zeros((2, len(score)))
     for one, other in ((pairs.left, pairs.right), (pairs.right, pairs.left)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from audit.core.table import BoolArray, IntArray
+from audit.core.table import BoolArray, FloatArray, IntArray
 
 
 def greedy_matching(left: IntArray, right: IntArray, order: IntArray, *, n_left: int, n_right: int) -> IntArray:
@@ -31,14 +31,15 @@ def greedy_matching(left: IntArray, right: IntArray, order: IntArray, *, n_left:
     return np.sort(np.concatenate(chosen)) if chosen else np.zeros(0, np.int64)
 
 
-def suppress(left: IntArray, right: IntArray, rank: IntArray) -> BoolArray:
+def suppress(left: IntArray, right: IntArray, score: FloatArray) -> BoolArray:
     """Greedy non-maximum suppression over all frames at once.
 
-    left, right: (k,) pairs of rows that exclude each other. rank: (n,) 0 is best, all different.
+    left, right: (k,) pairs of rows that exclude each other. score: (n,) highest is best, of equals the first row.
     Returns (n,) True for rows kept: best first, each kept row removes the rows it is paired with.
     """
-    n = len(rank)
-    better = rank[left] < rank[right]
+    n = len(score)
+    one, other = score[left], score[right]
+    better = (one > other) | ((one == other) & (left < right))
     winner, loser = np.where(better, left, right), np.where(better, right, left)
     distinct = winner != loser
     winner, loser = winner[distinct], loser[distinct]
