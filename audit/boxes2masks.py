@@ -17,6 +17,7 @@ from audit.boxes_to_masks import (
     Outline,
     Segmenter,
     Wanted,
+    as_box,
     as_polygon,
     by_frame,
     cuts,
@@ -159,6 +160,8 @@ class _Looker:
 
     def _judged(self, row: int, box: tuple[float, float, float, float], cut: Cut, hw: tuple[int, int]) -> Masked:
         found = judged(row, box, cut, hw, self._wanted.limits)
+        if self._wanted.kind == "box":
+            return as_box(found, box)
         if self._wanted.kind != "polygon" or cut.counts is None:
             return found
         return as_polygon(found, self._segmenter.outline(cut.counts, hw))

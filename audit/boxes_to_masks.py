@@ -161,6 +161,16 @@ def as_polygon(masked: Masked, outline: Outline) -> Masked:
     return replace(masked, poor=f"a polygon cannot show it ({outline.note})")
 
 
+def as_box(masked: Masked, rectangle: Box) -> Masked:
+    """The mask's box where it is inside the rectangle: a tighter box never grows, though the mask may stick out."""
+    x1, y1 = (max(a, b) for a, b in zip(masked.box[:2], rectangle[:2], strict=True))
+    x2, y2 = (min(a, b) for a, b in zip(masked.box[2:], rectangle[2:], strict=True))
+    if masked.poor or x2 <= x1 or y2 <= y1:
+        return masked
+    overlap = float(iou_matrix(np.array([rectangle]), np.array([[x1, y1, x2, y2]]))[0, 0])
+    return replace(masked, box=(x1, y1, x2, y2), overlap=overlap)
+
+
 def _inside(counts: bytes, rectangle: Box, hw: tuple[int, int]) -> float:
     """Share of the mask's pixels within the rectangle, whose edges count as inside."""
     x1, y1 = np.floor(rectangle[:2])

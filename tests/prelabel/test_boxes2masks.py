@@ -13,6 +13,7 @@ import pytest
 
 from audit.adapters.cvat.masks import rle_from_points
 from audit.adding import SCORELESS
+from audit.boxes_to_masks import Cut, Masked, as_box
 from audit.cli.adding import _general
 from audit.core.masks import decode
 from audit.errors import UsageError
@@ -206,6 +207,16 @@ def test_boxes_are_tightened_in_place_when_told_so(scene: Scene) -> None:
     assert (again.exit_code, scene.shapes()) == (0, after), again.output
     assert scene.undo().exit_code == 0
     assert scene.shapes() == before
+
+
+def test_a_tighter_box_never_grows() -> None:
+    rectangle = (10.0, 10.0, 50.0, 50.0)
+    mask = Masked(0, Cut(b"", 0.9), (14.0, 5.0, 48.0, 54.0), 0.7, "")
+    tight = as_box(mask, rectangle)
+    assert tight.box == (14.0, 10.0, 48.0, 50.0)
+    assert tight.overlap == pytest.approx(34 / 40)
+    poor = replace(mask, poor="not sure")
+    assert as_box(poor, rectangle) == poor
 
 
 def test_other_shapes_and_labels_are_left_alone(scene: Scene) -> None:
