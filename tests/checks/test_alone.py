@@ -229,7 +229,7 @@ def test_the_plainest_of_many_differences_is_shown_and_the_rest_counted() -> Non
 
 def test_what_two_frames_show_of_a_third_is_told_once_by_the_surer_one() -> None:
     labels, frames = pictures((0, A, 0), (2, A, 0), n=3, sha256=objects(["one", "two", "two"]))
-    found = differences(labels, frames, alike(3))
+    found = differing(labels, frames, alike(3))
     assert (found.frame.tolist(), sorted(found.other.tolist())) == ([1, 1], [0, 2])
     told = findings_of(found, np.full(2, 0.1), labels, frames)
     assert (told.frame.tolist(), told.score.tolist()) == ([1], [0.9])
