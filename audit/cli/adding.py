@@ -107,6 +107,8 @@ def tell(
 
     facts: counts of frames and the like, by what they are counts of.
     """
+    from audit import journal
+
     if as_json:
         click.echo(json.dumps(_body(run, report, labels, execute, facts), ensure_ascii=False, indent=2))
         return
@@ -118,7 +120,7 @@ def tell(
     _by_reason(report.lines)
     if not execute and report.count("to do"):
         click.echo("Nothing was sent. Send it with --yes.")
-    elif execute and is_address(run.manifest["source"]):
+    elif execute and is_address(run.manifest["source"]) and journal.read(run.path).requests:
         click.echo(f"Take it back: cvat-audit undo {run.path} --yes")
 
 

@@ -68,6 +68,7 @@ def test_no_rectangles_is_nothing_to_do(scene: Scene) -> None:
         scene.server.set_annotations(job, {"shapes": [], "tags": [], "tracks": []})
     done = run(scene, "--yes")
     assert (done.exit_code, "Nothing to do." in done.stdout) == (0, True), done.output
+    assert "Take it back" not in done.stdout
     assert "There are no rectangles." in (scene.out / "preview.html").read_text()
 
 
@@ -85,7 +86,7 @@ def test_a_dry_run_shows_a_preview_and_sends_nothing(scene: Scene) -> None:
 def test_masks_stand_beside_their_rectangles(scene: Scene) -> None:
     before = scene.shapes()
     done = run(scene, "--yes")
-    assert done.exit_code == 0, done.output
+    assert (done.exit_code, "Take it back" in done.stdout) == (0, True), done.output
     assert scene.server.labels(scene.task)["person"]
     assert [s for s in scene.shapes() if s["type"] == "rectangle"] == before
     for mask in (s for s in scene.shapes() if s["type"] == "mask"):
