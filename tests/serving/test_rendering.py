@@ -22,7 +22,7 @@ from audit.cli import cli
 from audit.errors import ServiceError, UsageError
 from audit.serving import rendering
 from audit.serving.host.config import LONGEST_LABEL, annotation_fault, read_function
-from audit.serving.rendering import FILES, Rendering, render
+from audit.serving.rendering import CODE, FILES, Rendering, render
 from tests.serving.cases import Client, encoded, picture
 
 
@@ -48,7 +48,7 @@ def test_the_folder_holds_all_that_nuclio_needs(known: Path, tmp_path: Path) -> 
     done = render(str(known), wanted, tmp_path)
     assert done.folder == tmp_path / "our-yolo"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["our-yolo"]
-    assert {p.name for p in done.folder.iterdir()} == {*FILES, "main.py", "model_handler.py", done.weights.name}
+    assert {p.name for p in done.folder.iterdir()} == {*FILES, *CODE, "cvat_function.py", done.weights.name}
     assert done.weights.read_bytes() == known.read_bytes()
     assert (done.labels[0], len(done.labels), done.task) == ("Pedestrian", 80, "detect")
     for name, image in (("function.yaml", "cvat-audit-our-yolo"), ("function-gpu.yaml", "cvat-audit-our-yolo-gpu")):
