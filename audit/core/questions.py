@@ -58,7 +58,7 @@ def question(finding_type: int, label: str, suggested: str, score: float) -> Que
             f"Which outline fits the {label} better? {sure}", "The dashed blue one", "The orange one", other=KEEP
         )
     if kind is FindingType.EXTRA_ANNOTATION:
-        text = f"Is there anything here at all? It is labelled {label}, perhaps wrongly {sure}."
+        text = f"Is there anything here at all? It is labelled {label}, perhaps wrongly {sure}"
         return Question(text, "Yes, keep the label", "No, remove it", accepts=Answer.NO)
     return _without_model(kind, label, sure)
 

@@ -12,7 +12,7 @@ WORDS = {
     FindingType.MISSING_ANNOTATION: "Is there a Pedestrian here? (99.9 %)",
     FindingType.LOW_OVERLAP: "Which outline fits the Car better? (99.9 %)",
     FindingType.MISMATCHING_LABEL: "Car or Pedestrian? (99.9 %)",
-    FindingType.EXTRA_ANNOTATION: "Is there anything here at all? It is labelled Car, perhaps wrongly (99.9 %).",
+    FindingType.EXTRA_ANNOTATION: "Is there anything here at all? It is labelled Car, perhaps wrongly (99.9 %)",
     FindingType.DUPLICATE_ANNOTATION: "Is this the same Car, labelled twice? (99.9 %)",
     FindingType.INVALID_SHAPE: "Is this shape of Car broken? (99.9 %)",
     FindingType.UNUSUAL_SHAPE: "Is something wrong with this Car? It is unlike the others. (99.9 %)",
