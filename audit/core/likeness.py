@@ -10,9 +10,8 @@ from __future__ import annotations
 from itertools import combinations, pairwise
 
 import numpy as np
+import scipy  # loads its parts when they are used, which most audits do not
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from audit.core.table import IntArray
 
@@ -99,8 +98,8 @@ def near_duplicates(hashes: Hashes, max_bits: int = MOST_BITS) -> IntArray:
     if not n:
         return np.zeros(0, np.int64)
     left, right = near_pairs(hashes, max_bits).T
-    graph = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(n, n))
-    group = connected_components(graph, directed=False)[1]
+    graph = scipy.sparse.coo_array((np.ones(len(left), np.int8), (left, right)), shape=(n, n))
+    group = scipy.sparse.csgraph.connected_components(graph, directed=False)[1]
     _, first, place = np.unique(group, return_index=True, return_inverse=True)
     return np.asarray(np.argsort(np.argsort(first))[place])
 

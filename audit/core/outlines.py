@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy  # loads its parts when they are used, which most audits do not
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
-from scipy import ndimage
 
 from audit.core.masks import runs_of
 from audit.core.table import BoolArray, FloatArray, ObjectArray
@@ -117,7 +117,7 @@ def _band(mask: BoolArray, width: int) -> BoolArray:
         return mask
     inner = mask.view(np.uint8)
     for axis in (0, 1):
-        inner = ndimage.minimum_filter1d(inner, 2 * width + 1, axis=axis, mode="constant", cval=0)
+        inner = scipy.ndimage.minimum_filter1d(inner, 2 * width + 1, axis=axis, mode="constant", cval=0)
     return np.asarray(mask & (inner == 0))
 
 
@@ -125,7 +125,7 @@ def _part(rest: BoolArray, rim: int) -> tuple[int, int]:
     """Pixels of the largest connected part that is thicker than a rim, and the side at which it lies."""
     if not rest.any():
         return 0, 0
-    parts, n = ndimage.label(_opened(rest, rim) if rim else rest)
+    parts, n = scipy.ndimage.label(_opened(rest, rim) if rim else rest)
     if not n:
         return 0, 0
     sizes = np.bincount(parts.ravel())[1:]
@@ -136,7 +136,7 @@ def _part(rest: BoolArray, rim: int) -> tuple[int, int]:
 def _opened(mask: BoolArray, radius: int) -> BoolArray:
     """A mask without what is thinner than 2 * radius + 1 px; nothing counts as set beyond the crop."""
     out = mask.view(np.uint8)
-    for shrink in (ndimage.minimum_filter1d, ndimage.maximum_filter1d):
+    for shrink in (scipy.ndimage.minimum_filter1d, scipy.ndimage.maximum_filter1d):
         for axis in (0, 1):
             out = shrink(out, 2 * radius + 1, axis=axis, mode="constant", cval=0)
     return np.asarray(out > 0)

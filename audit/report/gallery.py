@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path as File
 from typing import Any
@@ -62,18 +63,26 @@ class Card:
         return f"{ground} {self.image}, frame {self.frame}, with {drawn}: {self.caption}"
 
 
+WORKERS = 2
+"""Pictures decoded at once: Pillow lets threads run side by side, and each may hold 600 MB."""
+
+
 def cards(run: RunFolder, chosen: Findings, progress: Progress) -> list[Card]:
-    """A card for each finding, in their order. Every image is read once, one at a time."""
+    """A card for each finding, in their order. Every image is read once, ``WORKERS`` at a time."""
     everywhere = frames_at(run, chosen.frame)
     rows = list(rows_of(run, chosen, everywhere))
     maker = CardMaker(run, chosen, everywhere)
     made: dict[int, Card] = {}
     frames = np.unique(chosen.frame)
-    with progress.task("Crops", total=len(frames)) as advance:
-        for frame in frames.tolist():
-            pixels, problem = read_pixels(maker.frames, frame)
-            for position in np.flatnonzero(chosen.frame == frame).tolist():
-                made[position] = maker.card(position, rows[position], pixels, problem)
+
+    def of_frame(frame: int) -> dict[int, Card]:
+        pixels, problem = read_pixels(maker.frames, frame)
+        positions = np.flatnonzero(chosen.frame == frame).tolist()
+        return {i: maker.card(i, rows[i], pixels, problem) for i in positions}
+
+    with progress.task("Crops", total=len(frames)) as advance, ThreadPoolExecutor(WORKERS) as pool:
+        for part in pool.map(of_frame, frames.tolist()):
+            made |= part
             advance()
     return [made[position] for position in range(len(chosen))]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-from scipy import ndimage
+import scipy  # loads its parts when they are used, which most audits do not
 
 from audit.core.annotations import Annotations
 from audit.core.boxes import pairs_within
@@ -179,7 +179,7 @@ SPOILERS: dict[MaskMistake, Callable[[BoolArray, float, np.random.Generator], Bo
 
 def _depth(mask: BoolArray) -> FloatArray:
     """Steps of a king to the nearest pixel outside, or to the window's edge."""
-    return np.asarray(ndimage.distance_transform_cdt(np.pad(mask, 1), "chessboard")[1:-1, 1:-1], np.float64)
+    return np.asarray(scipy.ndimage.distance_transform_cdt(np.pad(mask, 1), "chessboard")[1:-1, 1:-1], np.float64)
 
 
 def _first(value: FloatArray, count: float, among: BoolArray, rng: np.random.Generator) -> BoolArray:
