@@ -81,5 +81,7 @@ def _encode(crop: NDArray[np.uint8], box: tuple[int, int, int, int], size_hw: tu
     flat = columns.ravel()
     edges = np.flatnonzero(np.diff(flat.astype(np.int8), prepend=0, append=0)) + x0 * frame_h
     counts = np.diff(np.concatenate([[0], edges, [frame_h * frame_w]])).tolist()
+    if counts[-1] == 0:  # the frame's last pixel is inside: COCO writes no empty run behind it
+        counts.pop()
     encoded = coco_mask.frPyObjects({"counts": counts, "size": [frame_h, frame_w]}, frame_h, frame_w)
     return bytes(encoded["counts"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
@@ -37,6 +37,8 @@ def cvat_points(crop: np.ndarray, left: int, top: int) -> list[int]:
 
 
 @given(placed_masks())
+@example((np.array([[0, 1]], np.uint8), (29, 22)))  # the frame's last pixel
+@example((np.zeros((1, 1), np.uint8), (0, 0)))
 def test_a_mask_is_kept_pixel_for_pixel(case: tuple[np.ndarray, tuple[int, int]]) -> None:
     crop, (left, top) = case
     frame = np.zeros(HW, np.uint8)
