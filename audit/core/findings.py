@@ -60,6 +60,9 @@ MODEL_FREE = (
 )
 """Told by all the labels together, without a model. A person looks at them; none has one plain fix."""
 
+ABOUT_FRAMES = (FindingType.EMPTY_FRAME, FindingType.INCONSISTENT_FRAMES)
+"""In doubt is how a frame is labelled, not an object in it."""
+
 NEED_MODEL = (
     FindingType.MISSING_ANNOTATION,
     FindingType.LOW_OVERLAP,

@@ -3,7 +3,7 @@
 Pure: columns in, columns out. What is counted is *objects*: every annotation that was compared,
 plus every object that a missing-label finding says should be one. An object is *in doubt* if at
 least one finding at or above the threshold is about it. So the share lies in [0, 1], also where
-there are more missing labels than labels.
+there are more missing labels than labels. Of the types that are about frames, frames are counted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from audit.core.annotations import AREA_SHAPES, Frames, ShapeType
-from audit.core.findings import Findings, FindingType
+from audit.core.findings import ABOUT_FRAMES, Findings, FindingType
 from audit.core.table import BoolArray, FloatArray, IntArray, ObjectArray, Table, column, objects
 
 Z_95 = 1.959963984540054
@@ -121,6 +121,8 @@ class Counting:
         self._total, self._label = _Tally(["all"]), _Tally(labels)
         self._jobs, self._people = _Tally(jobs), _Tally(people)
         self._types = _Tally([kind.title for kind in FindingType])
+        self._types.judged[list(ABOUT_FRAMES)] = len(job_of_frame)
+        self._frames_in_doubt = np.zeros((len(FindingType), len(job_of_frame)), bool)
         # one bit for each type of finding
         self._doubts = np.zeros(n_shapes, np.uint16)
         self._shapes_seen = 0
@@ -131,6 +133,8 @@ class Counting:
         about_shape = f.annotation >= 0
         bits = np.left_shift(1, f.type[about_shape]).astype(np.uint16)
         np.bitwise_or.at(self._doubts, f.annotation[about_shape], bits)
+        about_frame = np.isin(f.type, ABOUT_FRAMES)
+        self._frames_in_doubt[f.type[about_frame], f.frame[about_frame]] = True
         own_label = np.where(about_shape, f.label, f.suggested_label)
         for tally, group in (
             (self._total, np.zeros_like(f.frame)),
@@ -140,7 +144,7 @@ class Counting:
             (self._people, self._person[f.frame]),
         ):
             tally.findings += tally.count(group)
-            tally.missing += tally.count(group[~about_shape])
+            tally.missing += tally.count(group[~about_shape & ~about_frame])
 
     def shapes(self, piece: Shapes) -> None:
         """Count the next shapes, in the order of the table."""
@@ -157,7 +161,7 @@ class Counting:
             tally.annotations += tally.count(group)
             tally.judged += tally.count(group[compared | (doubts > 0)])
             tally.doubted += tally.count(group[doubts > 0])
-        for kind in FindingType:
+        for kind in set(FindingType) - set(ABOUT_FRAMES):
             doubted = (doubts >> int(kind)) & 1 > 0
             self._types.annotations[kind] += len(piece)
             self._types.judged[kind] += np.count_nonzero(compared | doubted)
@@ -165,6 +169,7 @@ class Counting:
 
     def statistics(self) -> Statistics:
         """What all of it comes to."""
+        self._types.doubted[list(ABOUT_FRAMES)] = self._frames_in_doubt[list(ABOUT_FRAMES)].sum(axis=1)
         return Statistics(
             threshold=self._threshold,
             total=self._total.rates(),

@@ -98,6 +98,24 @@ def test_an_invalid_polyline_is_an_object_in_doubt(scene: tuple[Shapes, Frames, 
     assert (s.total.objects[0], s.total.in_doubt[0]) == (5, 1)
 
 
+def test_findings_about_frames_are_shares_of_frames_and_add_no_objects(
+    scene: tuple[Shapes, Frames, Findings],
+) -> None:
+    shapes, frames, _ = scene
+    t = FindingType
+    told = Findings(
+        type=[t.EMPTY_FRAME, t.INCONSISTENT_FRAMES, t.INCONSISTENT_FRAMES],
+        frame=[2, 0, 0],
+        score=[0.9, 0.8, 0.8],
+        annotation=[-1, -1, -1],
+        suggested_label=[-1, 0, 1],
+    )
+    s = summarise(shapes, frames, told, LABELS, assignees={}, threshold=0.5)
+    assert [row(s.by_type, t.EMPTY_FRAME.title)[k] for k in ("findings", "objects", "in_doubt")] == [1, 3, 1]
+    assert [row(s.by_type, t.INCONSISTENT_FRAMES.title)[k] for k in ("findings", "objects", "in_doubt")] == [2, 3, 1]
+    assert (s.total.objects[0], s.total.in_doubt[0], s.total.findings[0]) == (4, 0, 3)
+
+
 def test_jobs_of_one_person_are_added_up(scene: tuple[Shapes, Frames, Findings]) -> None:
     s = summarise(*scene, LABELS, assignees={7: "anna", 8: "anna"}, threshold=0.5)
     assert s.by_annotator.name.tolist() == ["anna"]
