@@ -291,7 +291,7 @@ class _Planner:
 
 def _suggestion(kind: FindingType, label: str, chosen: str, suggested: str) -> str:
     if kind is FindingType.MISSING_ANNOTATION:
-        return f"label a {suggested} here"
+        return f"label {suggested} here"
     if kind is FindingType.MISMATCHING_LABEL or chosen:
         return f"call it {suggested}"
     if kind is FindingType.LOW_OVERLAP:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 
@@ -20,6 +21,9 @@ class Answer(str, Enum):
 
 NAME_SHOWN = 60
 """Longest name of a label in a question, in characters: a longer one would push the question itself away."""
+
+VOWEL_SOUND = re.compile(r"[aeio]|u(?!ni|se|te|r[aeio])", re.IGNORECASE)
+"""How words begin that take "an": umbrella, but not unicycle."""
 
 KEEP = "Keep it, under another label …"
 """What a reviewer says who finds the name wrong rather than what was asked."""
@@ -105,7 +109,7 @@ def verdict(asked: Question, answer: Answer) -> Verdict:
 
 
 def _article(noun: str) -> str:
-    return "an" if noun.lstrip("\u2068")[:1].lower() in tuple("aeio") else "a"
+    return "an" if VOWEL_SOUND.match(noun.lstrip("\u2068")) else "a"
 
 
 def _shown(name: str) -> str:

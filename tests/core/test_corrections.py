@@ -270,7 +270,7 @@ def test_an_issue_begins_with_the_essential_and_ends_with_its_marker() -> None:
     (done,) = plan_issues(found, said, snapshot()).corrections
     lines = done.text.split("\n")
     assert lines[0] == "Missing label: bus (99.9 %)"
-    assert lines[1:] == ["No label touches it.", "Suggested: label a bus here.", "[cvat-audit 0123456789abcdef]"]
+    assert lines[1:] == ["No label touches it.", "Suggested: label bus here.", "[cvat-audit 0123456789abcdef]"]
     assert done.position == (0.0, 1.0, 9.0, 8.0)
 
 

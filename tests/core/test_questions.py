@@ -51,4 +51,6 @@ def test_a_name_neither_hides_the_question_nor_turns_it_around() -> None:
     assert "or Car? (50.0 %)" in long
     turned = question(FindingType.MISMATCHING_LABEL, "\u202eרכב", "אדם", 0.5)
     assert turned.text == "\u2068\u202eרכב\u2069 or \u2068אדם\u2069? (50.0 %)"
-    assert question(FindingType.MISSING_ANNOTATION, "", "animal", 0.5).text.startswith("Is there an animal here?")
+    for name in ("an animal", "an umbrella", "a unicycle", "a car", "a user"):
+        asked = question(FindingType.MISSING_ANNOTATION, "", name.split()[1], 0.5)
+        assert asked.text.startswith(f"Is there {name} here?")
