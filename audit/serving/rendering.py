@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sysconfig
@@ -21,11 +22,14 @@ from audit.errors import ServiceError, UsageError
 from audit.serving.detecting import open_function
 from audit.serving.host.config import read_function
 from audit.serving.specs import spec_text
+from audit.serving.swap import swap
 
 SHIPPED = "share/cvat-audit/serverless"
 """Where an installed package keeps the folders that lie beside it in the repository."""
 FILES = ("function.yaml", "function-gpu.yaml")
 CODE = ("main.py", "model_handler.py")
+MADE_BY = "# made by: cvat-audit functions render"
+"""First line of what this command writes; a folder whose function.yaml lacks it is somebody's own."""
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -57,33 +61,57 @@ class Rendered:
 def render(weights: str, wanted: Rendering, out: Path, *, replace: bool = False) -> Rendered:
     """Write the folder ``out / name`` with the weights, both YAML files and the code; checked before it appears.
 
-    weights: a path, or a name that ``find_weights`` knows. Raises UsageError if they are no YOLO model, a name
-    cannot be used, or the folder is there already and not to be replaced; ServiceError if it cannot be written.
+    weights: a path, or a name that ``find_weights`` knows. replace: take the place of a folder that this made
+    earlier, which stays as it was until the new one is complete. Raises UsageError if they are no YOLO model, a name
+    cannot be used, or a folder is there already that is not to be replaced; ServiceError if it cannot be written.
     """
     if not _NAME.fullmatch(wanted.name):
         raise UsageError(f"--name {wanted.name}: expected up to 63 of a-z, 0-9 and '-', such as our-yolo")
     folder = out / wanted.name
-    if folder.exists() and not replace:
-        raise UsageError(f"{folder} exists; give another --name or --out, or --replace")
+    _check_free(folder, replace=replace)
     path = find_weights(weights)
     function = open_function(path, names=wanted.names, score_attribute=wanted.score_attribute)
     spec = function.spec
     kept = f"{path.stem}-{file_sha256(path)[:8]}{path.suffix}"  # no other file can be meant by this name
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out, prefix=f".{wanted.name}.") as begun:
+        with tempfile.TemporaryDirectory(dir=out, prefix=f".{wanted.name}.", ignore_cleanup_errors=True) as begun:
             made = Path(begun) / wanted.name
             shutil.copytree(_template(), made, ignore=shutil.ignore_patterns("__pycache__"))
             shutil.copyfile(path, made / kept)
             for name in FILES:
                 _rewrite(made / name, wanted, spec, kept)
                 _checked(made / name)
+            _check_free(folder, replace=replace)  # the model took its time to load
             if folder.exists():
-                shutil.rmtree(folder)
-            made.rename(folder)
+                swap(made, folder)
+            else:
+                made.rename(folder)
     except OSError as error:
         raise ServiceError(f"cannot write {folder}: {error.strerror or error}") from error
     return Rendered(folder, folder / kept, function.task, tuple(label["name"] for label in spec))
+
+
+def _check_free(folder: Path, *, replace: bool) -> None:
+    """Raises UsageError if something stands there, unless it is ours and to be replaced."""
+    if not os.path.lexists(folder):
+        return
+    if not replace:
+        raise UsageError(f"{folder} exists; give another --name or --out, or --replace")
+    if not _made_here(folder):
+        raise UsageError(
+            f"{folder} was not made by 'cvat-audit functions render' (no function.yaml of its making in it), so "
+            "--replace leaves it alone; give another --name or --out"
+        )
+
+
+def _made_here(folder: Path) -> bool:
+    """Whether it is a folder that this command wrote. What is only linked to belongs elsewhere."""
+    marked = folder / FILES[0]
+    if folder.is_symlink() or marked.is_symlink() or not marked.is_file():
+        return False
+    with marked.open("rb") as stream:
+        return stream.readline(200).rstrip() == MADE_BY.encode()
 
 
 def _template() -> Path:
@@ -113,7 +141,7 @@ def _rewrite(path: Path, wanted: Rendering, spec: list[dict[str, Any]], weights:
     others = [e for e in raw["spec"]["env"] if e["name"] not in values]
     raw["spec"]["env"] = [{"name": n, "value": v} for n, v in values.items() if v] + others
     text = yaml.dump(raw, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
-    path.write_text(f"# made by: cvat-audit functions render\n{text}", encoding="utf-8")
+    path.write_text(f"{MADE_BY}\n{text}", encoding="utf-8")
 
 
 def _checked(path: Path) -> None:

@@ -108,6 +108,111 @@ def test_an_existing_folder_is_kept_unless_it_is_to_be_replaced(own: Path, tmp_p
     assert not (folder / "notes.txt").exists()
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_replace_leaves_every_folder_alone_that_it_did_not_make(own: Path, tmp_path: Path) -> None:
+    for name, files in (
+        ("src", {"main.py": "mine"}),
+        ("empty", {}),
+        ("by-hand", {"function.yaml": "metadata: {name: by-hand}", "main.py": "mine"}),
+        ("said-later", {"function.yaml": f"metadata: {{}}\n{rendering.MADE_BY}\n"}),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        for file, text in files.items():
+            (folder / file).write_text(text)
+        before = contents(folder)
+        with pytest.raises(UsageError, match=r"was not made by 'cvat-audit functions render'"):
+            render(str(own), Rendering(name), tmp_path, replace=True)
+        assert (folder.is_dir(), contents(folder)) == (True, before)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UsageError, match="was not made by"):
+        render(str(own), Rendering("file"), tmp_path, replace=True)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_replace_follows_no_link(own: Path, tmp_path: Path) -> None:
+    made = render(str(own), Rendering("own"), tmp_path).folder
+    before = contents(made)
+    (tmp_path / "linked").symlink_to(made)
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "function.yaml").symlink_to(made / "function.yaml")
+    for name in ("linked", "dangling", "inner"):
+        with pytest.raises(UsageError, match="was not made by"):
+            render(str(own), Rendering(name), tmp_path, replace=True)
+        with pytest.raises(UsageError, match="exists"):
+            render(str(own), Rendering(name), tmp_path)
+    assert contents(made) == before
+    # a link inside of what we made is removed, what it points to is not
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "data.txt").write_text("mine")
+    (made / "data").symlink_to(tmp_path / "outside")
+    render(str(own), Rendering("own"), tmp_path, replace=True)
+    assert (tmp_path / "outside" / "data.txt").read_text() == "mine"
+    assert not (made / "data").exists()
+
+
+def test_a_folder_can_be_replaced_by_its_own_weights(own: Path, tmp_path: Path) -> None:
+    first = render(str(own), Rendering("own"), tmp_path)
+    again = render(str(first.weights), Rendering("own", title="Again"), tmp_path, replace=True)
+    assert read_function(again.folder).annotations["name"] == "Again"
+    assert again.weights.read_bytes() == own.read_bytes()
+    assert [p.name for p in tmp_path.iterdir()] == ["own"]
+
+
+def test_what_fails_before_the_end_leaves_the_old_folder(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = render(str(own), Rendering("own"), tmp_path).folder
+    before = contents(folder)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(rendering, "_rewrite", full)
+    with pytest.raises(ServiceError, match="No space left"):
+        render(str(own), Rendering("own", title="new"), tmp_path, replace=True)
+    assert contents(folder) == before
+    assert [p.name for p in tmp_path.iterdir()] == ["own"]
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_a_kill_at_any_call_leaves_the_old_or_the_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchange: bool
+) -> None:
+    from audit.serving import swap
+
+    if not exchange:
+        monkeypatch.setattr(swap, "_exchanged", lambda *_: False)
+    new, old = tmp_path / "new", tmp_path / "old"
+    for folder in (new, old):
+        folder.mkdir()
+        (folder / folder.name).touch()
+    real, calls = Path.rename, []
+
+    def counted(self: Path, target: Path) -> Path:
+        calls.append(target)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", counted)
+    if exchange and swap._exchanged(new, old):
+        assert sorted(p.name for p in old.iterdir()) == ["new"]
+        swap.swap(new, old)
+        assert calls == []
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            swap.swap(new, old)
+    assert sorted(p.name for p in old.iterdir()) == ["old"]
+    monkeypatch.setattr(Path, "rename", real)
+    swap.swap(new, old)
+    assert (sorted(p.name for p in old.iterdir()), sorted(p.name for p in new.iterdir())) == (["new"], ["old"])
+
+
 def test_what_would_break_cvats_list_leaves_no_folder(own: Path, tmp_path: Path) -> None:
     long = "x" * (LONGEST_LABEL + 1)
     with pytest.raises(UsageError, match="label names of 1 to 64 characters"):
