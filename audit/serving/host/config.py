@@ -70,7 +70,7 @@ def read_function(folder: Path) -> FunctionConfig:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}); expected a folder with a function.yaml") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: bytes that are no text, a 13th month
         raise UsageError(f"{path}: is not YAML ({' '.join(str(error).split())[:150]})") from None
     return _Reader(path).function(raw)
 
@@ -151,7 +151,7 @@ class _Reader:
             # CVAT reads all of these of every label, and fails on the first that is not there
             _ = [(a["name"], a["input_type"], a["values"]) for a in attributes]
             _ = [(x["svg"], x["sublabels"][0]["name"]) for x in labels if x.get("type") == "skeleton"]
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
             expected = (
                 "a JSON list of labels with a name each (attributes: input_type, values; skeletons: sublabels, svg)"
             )
@@ -163,7 +163,7 @@ class _Reader:
             self.fail("metadata.annotations.spec", f"label names of 1 to {LONGEST_LABEL} characters", bad)
 
     def interactor(self, found: Mapping[str, str]) -> None:
-        if not found.get("version", "1").isdigit() or int(found.get("version", "1")) < 2:
+        if not re.fullmatch(r"[0-9]{1,9}", found.get("version", "1")) or int(found.get("version", "1")) < 2:
             self.fail(
                 "metadata.annotations.version", '"2" or more, else the Interact button stays grey', found.get("version")
             )
