@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from heapq import heappop, heappush
 from typing import NamedTuple
 from xml.etree.ElementTree import Element  # types only: defusedxml does the parsing
 
@@ -13,13 +15,17 @@ from audit.adapters.exports.numbers import flag, whole
 from audit.adapters.exports.reading import Reading
 from audit.adapters.exports.rle import ShapeError
 from audit.adapters.exports.shapes import Shape, between
-from audit.adapters.exports.xmlstream import children
+from audit.adapters.exports.xmlstream import parts
 from audit.core.annotations import NO_ID
 from audit.errors import UsageError
 from audit.ports import Advance
 
 NameFrames = Callable[[range], list[str]]
 """Gives the image names of frame numbers; the XML of a video names none."""
+
+
+WINDOW = 1024
+"""Shapes of a track in memory at once."""
 
 
 class Key(NamedTuple):
@@ -39,23 +45,36 @@ def read(files: Files, name: str, reading: Reading, advance: Advance, name_frame
     _Reader(f"{files.where}/{name}", reading, name_frames).run(files, name, advance)
 
 
+class _Rows:
+    """The row of each frame number of a task, -1 for one that is not wanted."""
+
+    def __init__(self, numbers: range, rows: Iterable[int]) -> None:
+        self._numbers, self._rows = numbers, array("q", rows)
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._numbers
+
+    def __getitem__(self, number: int) -> int:
+        return self._rows[self._numbers.index(number)]
+
+
 class _Reader:
     def __init__(self, where: str, reading: Reading, name_frames: NameFrames) -> None:
         self.where = where
         self.reading = reading
         self.name_frames = name_frames
         self.tasks: dict[int, TaskMeta] = {}
-        self.rows: dict[int, dict[int, int]] = {}
+        self.rows: dict[int, _Rows] = {}
         self.position = 0
 
     def run(self, files: Files, name: str, advance: Advance) -> None:
-        for element in children(files, name):
+        for element, shapes in parts(files, name, within="track"):
             if element.tag == "meta":
                 self.tasks = read_meta(element, self.reading)
                 self._complete(files, name)
             elif element.tag == "track":
                 self.position += 1
-                self._track(element)
+                self._track(element, shapes)
                 advance()
         if not self.rows:
             raise UsageError(f"{self.where}: has no <meta> that tells the task's frames; export it again")
@@ -70,12 +89,15 @@ class _Reader:
         for task in self.tasks.values():
             numbers = task.numbers()
             size = self.reading.size(*task.size_wh, f"task {task.id}")
-            self.rows[task.id] = {
-                n: self.reading.frames.add(label, n, size, task=task.id, job=task.job_of(n))
-                for n, label in zip(numbers, self.name_frames(numbers), strict=True)
-            }
+            self.rows[task.id] = _Rows(
+                numbers,
+                (
+                    self.reading.frames.add(label, n, size, task=task.id, job=task.job_of(n))
+                    for n, label in zip(numbers, self.name_frames(numbers), strict=True)
+                ),
+            )
 
-    def _track(self, track: Element) -> None:
+    def _track(self, track: Element, shapes: Iterator[Element]) -> None:
         task = self._task(track)
         ident = whole(track.get("id"))
         where = f"track {self.position if ident is None else ident}"
@@ -85,8 +107,9 @@ class _Reader:
         label = self.reading.labels.code(track.get("label", ""), f"{self.where}: {where}")
         rows = self.rows[task.id]
         source = track.get("source", "manual")
-        for key in filled(list(self._keys(track, where, rows)), task.numbers()):
-            row = rows.get(key.number, NO_ID)
+        keys = in_order(self._keys(shapes, where, rows), lambda key: self._late(key, where))
+        for key in filled(keys, task.numbers()):
+            row = rows[key.number]
             if row >= 0 and key.shape is not None:
                 ids = self.position if ident is None else ident
                 self.reading.shapes.add(key.shape, row, label, ids, track=True, occluded=key.occluded, source=source)
@@ -97,13 +120,17 @@ class _Reader:
             return next(iter(self.tasks.values()))
         return self.tasks.get(NO_ID if stated is None else stated)
 
-    def _keys(self, track: Element, where: str, rows: dict[int, int]) -> Iterator[Key]:
+    def _late(self, key: Key, where: str) -> None:
+        said = f"comes more than {WINDOW} shapes after later frames; left out"
+        self.reading.problems.add(f"{where}, frame {key.number}", said)
+
+    def _keys(self, shapes: Iterator[Element], where: str, rows: _Rows) -> Iterator[Key]:
         """The shapes as they are written; a bad one is a problem and missing."""
-        for element in track:
+        for element in shapes:
             number = whole(element.get("frame", ""))
             if element.tag not in READERS:
                 continue
-            if number not in rows:
+            if number is None or number not in rows:
                 said = element.get("frame", "")[:30]
                 self.reading.problems.add(where, f"shape on frame '{said}', which the task does not have; left out")
                 continue
@@ -120,19 +147,49 @@ class _Reader:
             yield Key(number, shape, flag(element.get("occluded")) or _any_occluded(element))
 
 
-def filled(keys: list[Key], numbers: range) -> Iterator[Key]:
-    """One key for every frame on which the track shows, given keys on some of ``numbers``."""
-    ordered = sorted({k.number: k for k in keys}.values())
-    for key, following in zip(ordered, [*ordered[1:], None], strict=False):
-        if key.shape is None:
+def in_order(keys: Iterable[Key], late: Callable[[Key], None]) -> Iterator[Key]:
+    """The keys by frame, of each frame the last; ``WINDOW`` of them in memory.
+
+    Writers put them in order; one that comes too late to be put into its place is told to ``late``.
+    """
+    held: dict[int, Key] = {}
+    numbers: list[int] = []
+    given = -1
+    for key in keys:
+        if key.number <= given:
+            late(key)
             continue
-        yield key
-        until = following.number if following else numbers.stop
-        target = following.shape if following else None
-        for number in range(key.number + numbers.step, until, numbers.step):
-            share = (number - key.number) / (until - key.number)
-            shape = key.shape if target is None else between(key.shape, target, share)
-            yield Key(number, shape, key.occluded)
+        if key.number not in held:
+            heappush(numbers, key.number)
+        held[key.number] = key
+        if len(numbers) > WINDOW:
+            given = heappop(numbers)
+            yield held.pop(given)
+    while numbers:
+        yield held.pop(heappop(numbers))
+
+
+def filled(keys: Iterable[Key], numbers: range) -> Iterator[Key]:
+    """One key for every frame on which the track shows, given keys on some of ``numbers``, in their order."""
+    before: Key | None = None
+    for key in keys:
+        if before is not None:
+            yield from _until(before, key, key.number, numbers.step)
+        before = key
+    if before is not None:
+        yield from _until(before, None, numbers.stop, numbers.step)
+
+
+def _until(key: Key, following: Key | None, until: int, step: int) -> Iterator[Key]:
+    """The key itself and what lies between it and the next one; nothing while it is outside."""
+    if key.shape is None:
+        return
+    yield key
+    target = following.shape if following else None
+    for number in range(key.number + step, until, step):
+        share = (number - key.number) / (until - key.number)
+        shape = key.shape if target is None else between(key.shape, target, share)
+        yield Key(number, shape, key.occluded)
 
 
 def _any_occluded(element: Element) -> bool:
@@ -140,7 +197,7 @@ def _any_occluded(element: Element) -> bool:
 
 
 def _last_frame(files: Files, name: str) -> int:
-    numbers = (whole(e.get("frame", "")) for track in children(files, name) for e in track)
+    numbers = (whole(e.get("frame", "")) for _, shapes in parts(files, name, within="track") for e in shapes)
     return min(max((n for n in numbers if n is not None), default=-1), MAX_FRAMES)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
 from typing import Any
 
@@ -27,23 +28,34 @@ Size = tuple[int, int]
 def read(files: Files, names: tuple[str, ...], reading: Reading, advance: Advance) -> None:
     """Fill ``reading`` from one file per subset.
 
-    Shapes' ids are the file's if all differ and none is 0, else positions.
+    Shapes' ids are the files' if all differ and none is 0, else positions.
+    Every file is gone through twice, since its last shape may tell that the ids of all are of no use.
     """
-    ids: list[int] = []
-    reading.shapes.keep_all()
+    own_ids = _all_differ(files, names)
     for name in names:
         subset = name.rsplit("/", 1)[-1].removesuffix(".json")
-        _Reader(f"{files.where}/{name}", reading, subset, ids).run(files, name, advance)
-    if 0 not in ids and len(set(ids)) == len(ids):
-        reading.shapes.set_ids(ids)
+        _Reader(f"{files.where}/{name}", reading, subset, own_ids=own_ids).run(files, name, advance)
+
+
+def _all_differ(files: Files, names: tuple[str, ...]) -> bool:
+    """Whether each annotation of all files has an id of its own that is not 0."""
+    ids = array("q")
+    for name in names:
+        for annotation in items(files, name, "items.item.annotations.item"):
+            if isinstance(annotation, dict) and annotation.get("type") in READERS:
+                ids.append(whole(annotation.get("id")) or 0)
+                if not ids[-1]:
+                    return False
+    ordered = np.sort(np.frombuffer(ids, np.int64)) if ids else np.empty(0, np.int64)
+    return not bool((ordered[1:] == ordered[:-1]).any())
 
 
 class _Reader:
-    def __init__(self, where: str, reading: Reading, subset: str, ids: list[int]) -> None:
+    def __init__(self, where: str, reading: Reading, subset: str, *, own_ids: bool) -> None:
         self.where = where
         self.reading = reading
         self.subset = subset
-        self.ids = ids
+        self.own_ids = own_ids
         self.names: list[str] = []
 
     def run(self, files: Files, name: str, advance: Advance) -> None:
@@ -95,8 +107,8 @@ class _Reader:
         extra = item.get("attributes") if isinstance(item.get("attributes"), dict) else {}
         occluded, track = flag(extra.get("occluded")), "track_id" in extra
         source = str(extra.get("source", "manual"))
-        reading.shapes.add(shape, row, label, position, occluded=occluded, track=track, source=source)
-        self.ids.append(whole(item.get("id")) or 0)
+        ident = int(whole(item.get("id")) or 0) if self.own_ids else position
+        reading.shapes.add(shape, row, label, ident, occluded=occluded, track=track, source=source)
 
     def _label(self, label_id: Any, where: str) -> int:
         code = whole(label_id)

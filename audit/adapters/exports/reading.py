@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -157,15 +157,6 @@ class ShapeRows:
         if self._give is not None and len(self) >= PIECE:
             self._give(self.table())
             self._begin()
-
-    def keep_all(self) -> None:
-        """Give nothing away before the end, for a format that tells the ids only there."""
-        self._give = None
-
-    def set_ids(self, ids: Sequence[int]) -> None:
-        """Exchange the ids of all rows, which must all be here yet."""
-        self._columns["annotation_id"] = array("q", ids)
-        self.single_ids = array("q", (i for i, track in zip(ids, self._flags["track"], strict=True) if not track))
 
     def table(self) -> Annotations:
         columns: dict[str, Any] = {name: _ints(values) for name, values in self._columns.items()}

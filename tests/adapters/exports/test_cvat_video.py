@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from audit.adapters.exports import cvat_video, xmlstream
+from audit.adapters.exports.archive import open_files
 from audit.core.annotations import ShapeType
 from audit.errors import UsageError
 
@@ -127,3 +129,43 @@ def test_interpolation_is_exact_at_the_keyframes(read):
     snapshot = read(video(track(at(0, xs[0]) + at(2, xs[1]) + at(4, xs[2]))))
     np.testing.assert_allclose(snapshot.annotations.xyxy[[0, 2, 4], 0], xs)
     np.testing.assert_allclose(snapshot.annotations.xyxy[1, 0], (xs[0] + xs[1]) / 2)
+
+
+def test_shapes_in_any_order_are_one_track(read, monkeypatch):
+    monkeypatch.setattr(cvat_video, "WINDOW", 2)
+    snapshot = read(video(track(at(2, 10) + at(0, 0) + at(1, 7) + at(1, 5) + at(3, 20))))
+    assert snapshot.annotations.xyxy[:, 0].tolist() == [0, 5, 10, 20, 20]
+    assert snapshot.problems == ()
+
+
+def test_a_shape_long_after_its_place_is_a_problem_and_the_track_goes_on(read, monkeypatch):
+    monkeypatch.setattr(cvat_video, "WINDOW", 1)
+    snapshot = read(video(track(at(1, 1) + at(2, 2) + at(3, 3) + at(0, 9) + at(4, 4))))
+    assert snapshot.annotations.frame.tolist() == [1, 2, 3, 4]
+    assert [(p.where, p.reason[:21]) for p in snapshot.problems] == [("track 3, frame 0", "comes more than 1 sha")]
+
+
+def test_of_a_track_no_more_is_in_memory_than_the_parser_reads_at_once(tmp_path):
+    body = "".join(track("".join(at(i, 1) for i in range(5000)), ident) for ident in range(3))
+    files = open_files(write_folder(tmp_path / "v", video(body, size=5000)))
+    seen, most = [], 0
+    for element, shapes in xmlstream.parts(files, "annotations.xml", within="track"):
+        if element.tag == "track":
+            assert element.get("label") == "car"
+            for shape in shapes:
+                seen.append(int(shape.get("frame")))
+                most = max(most, len(element))
+    assert seen == [*range(5000)] * 3
+    assert most < 1500
+
+
+def test_a_track_that_nobody_reads_is_passed_over(tmp_path):
+    files = open_files(write_folder(tmp_path / "v", video(track(at(0, 1)) + track(at(1, 2)))))
+    tags = [element.tag for element, _ in xmlstream.parts(files, "annotations.xml", within="track")]
+    assert tags == ["version", "meta", "track", "track"]
+
+
+def test_a_file_that_ends_inside_a_track_is_told(read):
+    whole = video(track(at(0, 1) + at(1, 2)))["annotations.xml"]
+    with pytest.raises(UsageError, match="is not whole XML"):
+        read({"annotations.xml": whole[: whole.index('frame="1"')]})
