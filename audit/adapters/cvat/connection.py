@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -15,6 +16,7 @@ from cvat_sdk import Client
 from cvat_sdk.api_client import ApiClient
 
 from audit.adapters.cvat.credentials import Credentials
+from audit.adapters.cvat.document import Document
 from audit.adapters.cvat.patience import Patience, Refused, ServerFailed, Unreachable, line_of
 from audit.adapters.cvat.transport import BoundedRest, body_pieces, connection_errors
 from audit.errors import ServiceError, UsageError
@@ -78,6 +80,16 @@ class Connection:
             return json.loads(received.getvalue())
         except ValueError:
             raise self._not_cvat(what) from None
+
+    def document(self, what: str, call: Call, *args: Any, **kwargs: Any) -> Document:
+        """As ``json`` for an answer that may be long: on disk, to be read item by item and closed."""
+        received = tempfile.TemporaryFile()  # noqa: SIM115 - closed by the document
+        try:
+            self.save(what, received, MAX_JSON_BYTES, call, *args, **kwargs)
+        except BaseException:
+            received.close()
+            raise
+        return Document(received, lambda: self._not_cvat(what))
 
     def save(self, what: str, stream: IO[bytes], most: int, call: Call, *args: Any, **kwargs: Any) -> None:
         """The answer's bytes, into an empty file. Raises as ``json``, and UsageError if there are over ``most``."""

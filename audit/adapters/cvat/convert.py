@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,8 @@ from audit.core.annotations import Annotations, Job, Problem, ShapeType
 from audit.core.table import objects
 
 Raw = Mapping[str, Any]
+PIECE = 1 << 13
+"""Annotations in memory before they are given away."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,9 @@ class JobFrames:
 
 @dataclass
 class Rows:
-    """Annotations on their way into a table, and what could not become one."""
+    """Annotations on their way into tables, and what could not become one. take: gets ``PIECE`` of them at a time."""
 
+    take: Callable[[Annotations], None]
     columns: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in Annotations().columns()})
     problems: list[Problem] = field(default_factory=list)
 
@@ -50,8 +53,16 @@ class Rows:
         }
         for name, column in self.columns.items():
             column.append(values[name])
+        if len(self.columns["frame"]) >= PIECE:
+            self.flush()
 
-    def table(self) -> Annotations:
+    def flush(self) -> None:
+        """Give away what there is."""
+        self.take(self._table())
+        for column in self.columns.values():
+            column.clear()
+
+    def _table(self) -> Annotations:
         made = ("points", "mask", "source", "digest")
         columns: dict[str, Any] = {n: objects(c) if n in made else c for n, c in self.columns.items()}
         return Annotations(**columns)
@@ -64,11 +75,27 @@ def annotations_of(data: Raw, frames: JobFrames, labels: Mapping[int, int]) -> t
     audited is left out; what lies on a frame outside of the job, has an unknown label or is no shape
     becomes a Problem.
     """
-    rows = Rows()
+    tables: list[Annotations] = []
+    problems = take_annotations(lambda kind: data.get(kind) or [], frames, labels, tables.append)
+    return Annotations.concat(tables), problems
+
+
+def take_annotations(
+    listed: Callable[[str], Iterable[Any]],
+    frames: JobFrames,
+    labels: Mapping[int, int],
+    take: Callable[[Annotations], None],
+) -> list[Problem]:
+    """As ``annotations_of``, of which no more than a piece is ever in memory, and one track.
+
+    listed: gives a job's ``tags``, ``shapes``, ``tracks`` one by one. take: is given every piece.
+    """
+    rows = Rows(take)
     for kind, expand in (("tags", _one), ("shapes", _one), ("tracks", _track)):
-        for raw in data.get(kind) or []:
+        for raw in listed(kind):
             _convert(rows, raw, kind, expand, frames=frames, labels=labels)
-    return rows.table(), rows.problems
+    rows.flush()
+    return rows.problems
 
 
 def digest_of(raw: Raw) -> str:

@@ -6,12 +6,12 @@ import hashlib
 import io
 import tempfile
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from audit.adapters.cvat.ahead import ReadAhead
 from audit.adapters.cvat.chunks import MAX_CHUNK_BYTES, MAX_IMAGE_BYTES, ChunkError, Media, unpack
 from audit.adapters.cvat.connection import Connection
 from audit.adapters.cvat.index import FrameIndex
@@ -49,7 +49,7 @@ class ImageSource:
         self._allowed = min(MAX_FAILED_UNITS, len(units))
         unit_of = {(id(u.media), n): i for i, u in enumerate(units) for n in u.numbers}
         left = Counter(unit_of[id(m), n] for _, m, n in asked if (id(m), n) in unit_of)
-        with _ReadAhead(self._fetch, units, self._workers) as fetched:
+        with ReadAhead(self._fetch, units, self._workers, "cvat-images") as fetched:
             for row, media, number in asked:
                 unit = unit_of.get((id(media), number))
                 if unit is None:
@@ -160,29 +160,3 @@ class ImageSource:
         which = "index" if kind == "chunk" and media.endpoint == "job" else "number"
         what = f"{kind} {number} of {media.endpoint} {media.id}"
         self._connection.save(what, stream, most, call, media.id, kind, quality="original", **{which: number})
-
-
-class _ReadAhead:
-    """Downloads units in order on threads, a bounded number ahead of the one taken last."""
-
-    def __init__(self, fetch: Callable[[Unit], Fetched], units: Sequence[Unit], workers: int) -> None:
-        self._fetch, self._units, self._workers = fetch, units, workers
-        self._futures: dict[int, Future[Fetched]] = {}
-        self._next = 0
-
-    def __enter__(self) -> _ReadAhead:
-        self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="cvat-images")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def take(self, unit: int, *, last: bool) -> Fetched:
-        """The result of a unit, waiting for it; forgotten when this was the last time it is asked for."""
-        while self._next < len(self._units) and self._next <= unit + 2 * self._workers:
-            self._futures[self._next] = self._pool.submit(self._fetch, self._units[self._next])
-            self._next += 1
-        result = self._futures[unit].result()
-        if last:
-            del self._futures[unit]
-        return result

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
 from audit.adapters.cvat.address import Address, parse_address
+from audit.adapters.cvat.ahead import ReadAhead
 from audit.adapters.cvat.chunks import Media
 from audit.adapters.cvat.connection import Connection
-from audit.adapters.cvat.convert import JobFrames, annotations_of
+from audit.adapters.cvat.convert import JobFrames, take_annotations
 from audit.adapters.cvat.credentials import Credentials
+from audit.adapters.cvat.document import Document
 from audit.adapters.cvat.images import ImageSource
 from audit.adapters.cvat.index import FrameIndex
 from audit.adapters.cvat.patience import Patience, line_of
@@ -56,21 +57,22 @@ class CvatStore:
         self._address, self._selection, self._workers = address, selection, max(workers, 1)
         self._index = FrameIndex(cache_dir("cvat") / "frames.sqlite")
         self._images = ImageSource(connection, cache, self._index, self._workers)
-        self._parts: list[JobPart] = []
+        self._media: dict[int, Media] = {}
 
     def snapshot(self, progress: Progress, take: TakeAnnotations | None = None) -> Snapshot:
         """One row of frames per job and frame, so that overlapping jobs are each audited on their own."""
         read_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
         scope = self._scope()
-        self._parts = [part for part in scope.parts if part.numbers]
-        plan = _plan(self._parts)
+        parts = [part for part in scope.parts if part.numbers]
+        self._media = {part.job.id: part.media for part in parts}
+        plan = _plan(parts)
         annotations, problems = self._annotations(plan, progress, take)
         return Snapshot(
             source=str(self._address),
             labels=plan.labels,
             frames=plan.frames,
             annotations=annotations,
-            jobs=tuple(part.job for part in self._parts),
+            jobs=tuple(part.job for part in parts),
             read_at=read_at,
             link=_link(self._address.base),
             problems=tuple(problems),
@@ -95,34 +97,38 @@ class CvatStore:
         self._index.close()
 
     def _medias(self) -> dict[int, Media]:
-        if not self._parts:  # a run that goes on from a stored snapshot
-            self._parts = self._scope().parts
-        return {part.job.id: part.media for part in self._parts}
+        if not self._media:  # a run that goes on from a stored snapshot
+            self._media = {part.job.id: part.media for part in self._scope().parts}
+        return self._media
 
     def _annotations(
         self, plan: _Plan, progress: Progress, take: TakeAnnotations | None
     ) -> tuple[Annotations, list[Problem]]:
+        """All of them, or none where ``take`` has got them."""
         codes = {name: code for code, name in enumerate(plan.labels)}
         tables, problems = [], list[Problem]()
-        pool = ThreadPoolExecutor(self._workers, thread_name_prefix="cvat-annotations")
-        try:
-            with progress.task("Reading annotations", len(self._parts)) as advance:
-                for table, bad in pool.map(lambda pair: self._of_job(pair[0], pair[1], codes), plan.jobs):
-                    if take is None:
-                        tables.append(table)
-                    else:
-                        take(table, plan.labels)
-                    problems.extend(bad)
-                    advance()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+
+        def keep(table: Annotations) -> None:
+            if take is None:
+                tables.append(table)
+            else:
+                take(table, plan.labels)
+
+        jobs = [part for part, _ in plan.jobs]
+        with (
+            progress.task("Reading annotations", len(jobs)) as advance,
+            ReadAhead(self._of_job, jobs, self._workers, "cvat-annotations") as answers,
+        ):
+            for i, (part, rows) in enumerate(plan.jobs):
+                labels = {label: codes[name] for label, name in part.labels.items()}
+                with answers.take(i) as document:
+                    problems += take_annotations(document.items, rows, labels, keep)
+                advance()
         return Annotations.concat(tables), problems
 
-    def _of_job(self, part: JobPart, rows: JobFrames, codes: dict[str, int]) -> tuple[Annotations, list[Problem]]:
+    def _of_job(self, part: JobPart) -> Document:
         what, call = f"the annotations of job {part.job.id}", self.connection.api.jobs_api.retrieve_annotations
-        data = self.connection.json(what, call, part.job.id)
-        labels = {label: codes[name] for label, name in part.labels.items()}
-        return annotations_of(data, rows, labels)
+        return self.connection.document(what, call, part.job.id)
 
     def _scope(self) -> Scope:
         try:
