@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from audit.core.table import FloatArray, IntArray
 from audit.serving import settings
 from audit.serving.embeddings import Embedding, EmbeddingCache
+from audit.serving.heap import reuse_memory
 from audit.serving.redis_store import RedisStore
 from audit.serving.replies import Region, Reply, interactor_reply, tight
 from audit.serving.requests import MAX_MEGAPIXELS, Body, Picture, PromptRequest, prompt_request
@@ -153,6 +154,7 @@ def interactor_from_environment(folder: Path | None = None) -> Interactor:
 
     ``SAM_REDIS_URL``, ``DEVICE``, ``CPU_THREADS``, ``MAX_MEGAPIXELS``. Raises UsageError or ServiceError.
     """
+    reuse_memory()
     megabytes = settings.number("SAM_CACHE_MB", 512, 0, 1e6)
     url = settings.text("SAM_REDIS_URL", "")
     shared = RedisStore(url) if url else None

@@ -5,10 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import io
 import json
 import math
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,8 +15,9 @@ from typing import Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.adapters.pictures import PictureError, decode_rgb, open_image
+from audit.adapters.pictures import PictureError
 from audit.core.table import FloatArray
+from audit.serving.pixels import Pixels, decode, read_header
 
 MAX_MEGAPIXELS = 80.0
 """Default bound on a picture, read from its header before a pixel is decoded."""
@@ -56,21 +55,25 @@ class Picture:
         except (binascii.Error, ValueError) as error:
             raise BadRequestError(f"image: expected base64 of an image file ({error})") from None
 
-    def checked_data(self, max_megapixels: float) -> bytes:
-        """The bytes of what is an image of a size that may be decoded, by its header. Raises BadRequestError."""
-        width, height = _header_size(self.data)
-        if height * width > max_megapixels * 1e6 or max(height, width) > MAX_SIDE_PX:
-            raise BadRequestError(
-                f"the image has {width} x {height} px, more than the {max_megapixels:g} megapixels allowed"
-            )
-        return self.data
+    def decoded(self, max_megapixels: float, wanted_px: int | None = None) -> Pixels:
+        """The picture as CVAT shows it, if its header tells a size that may be decoded. Raises BadRequestError.
+
+        wanted_px: see ``pixels.decode``; None for every pixel.
+        """
+        try:
+            header = read_header(self.data)
+            width, height = header.width, header.height
+            if height * width > max_megapixels * 1e6 or max(height, width) > MAX_SIDE_PX:
+                raise BadRequestError(
+                    f"the image has {width} x {height} px, more than the {max_megapixels:g} megapixels allowed"
+                )
+            return decode(self.data, header, wanted_px)
+        except PictureError as error:
+            raise BadRequestError(f"the image {error}") from None
 
     def pixels(self, max_megapixels: float) -> NDArray[np.uint8]:
         """(h, w, 3) RGB, turned as EXIF says, which is how CVAT shows it. Raises BadRequestError."""
-        try:
-            return decode_rgb(self.checked_data(max_megapixels))
-        except PictureError as error:
-            raise BadRequestError(f"the image {error}") from None
+        return self.decoded(max_megapixels).rgb
 
 
 @dataclass(frozen=True)
@@ -129,18 +132,6 @@ def prompt_request(body: Body) -> PromptRequest:
         box=_box(body.get("obj_bbox")),
         output=cast(Output, output),
     )
-
-
-def _header_size(data: bytes) -> tuple[int, int]:
-    """Width and height as stored; ``pictures.size_hw`` would decode a PNG in search of its EXIF."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with open_image(io.BytesIO(data)) as image:
-                return image.width, image.height
-    # ultralytics, if it was imported first, has put an opener of its own in Pillow's place that may lack a package
-    except (OSError, ValueError, SyntaxError, ImportError) as error:
-        raise BadRequestError(f"the image is not an image ({type(error).__name__})") from None
 
 
 def _picture(body: Body) -> Picture:

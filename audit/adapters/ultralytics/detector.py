@@ -64,6 +64,11 @@ class Detector:
             return list(self._pool.map(self._predict_one, items))
         return self._predict_together(items)
 
+    def predict_pixels(self, rgb: NDArray[np.uint8]) -> Predictions:
+        """What is in one picture (h, w, 3) that is decoded already, on the caller's own thread."""
+        fitted = self._fitted(rgb)
+        return self._finish([o[0] for o in self.runtime.forward(fitted.batch)], fitted.placement)
+
     def close(self) -> None:
         """Ends the worker threads."""
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -107,6 +112,9 @@ class Detector:
             return str(error)
         if self.on_picture:
             self.on_picture(item.sha256, rgb)
+        return self._fitted(rgb)
+
+    def _fitted(self, rgb: NDArray[np.uint8]) -> _Prepared:
         facts = self.runtime.facts
         stride = None if facts.fixed_hw else facts.stride
         placement = place((rgb.shape[0], rgb.shape[1]), self._target, stride)
