@@ -17,9 +17,10 @@ from audit.checks import Knowledge, find, study, with_reasons, witnesses
 from audit.checks.alone import ModelsWord
 from audit.checks.evidence import combine, gather
 from audit.checks.held_out import held_out
-from audit.core.annotations import NO_ID, Annotations, Predictions, ShapeType, Snapshot, comparable
+from audit.core.annotations import Annotations, Predictions, ShapeType, Snapshot, comparable
 from audit.core.findings import Findings, FindingType, ranking, with_ids
 from audit.core.table import BoolArray, FloatArray, IntArray
+from audit.gathering import Gathering, in_all
 from audit.memory import give_back
 from audit.ports import Progress
 from audit.runs import table_writer, to_arrow
@@ -104,10 +105,11 @@ def compare(
     scores: list[FloatArray] = []
     left_out: Counter[str] = Counter()
     said = ModelsWord(Findings() if alone is None else alone, len(snapshot.frames))
-    with Spool(out.parent) as unsorted:
+    gathering = Gathering(comparison.annotations, snapshot, comparison.audited, floor)
+    with Spool(out.parent) as unsorted, gathering as videos:
         with progress.task("Comparing", len(snapshot.frames)) as advance:
             for number, block in enumerate(_blocks(comparison)):
-                found = _found(comparison, block, knowledge, types, floor, frame_hw, said)
+                found = _found(comparison, block, knowledge, types, floor, frame_hw, said, videos)
                 unsorted.add(number, to_arrow(found, snapshot.labels))
                 scores.append(found.score)
                 left_out += _not_compared(comparison, block.annotations)
@@ -115,7 +117,7 @@ def compare(
                 n_predictions += block.read
                 advance(block.frames)
                 give_back()
-        told = _told(said, comparison, floor)
+        told = _told(said, comparison, floor, videos.causes())
         for piece, start in enumerate(range(0, len(told), FINDINGS_AT_ONCE), start=number + 1):
             unsorted.add(piece, to_arrow(told[start : start + FINDINGS_AT_ONCE], snapshot.labels))
         scores.append(told.score)
@@ -123,11 +125,12 @@ def compare(
     return Outcome(n_annotations, n_predictions, sum(map(len, scores)), _in_order(left_out))
 
 
-def _told(said: ModelsWord, comparison: Comparison, floor: float) -> Findings:
-    """What all labels together tell, with ids, ranked."""
+def _told(said: ModelsWord, comparison: Comparison, floor: float, causes: Findings) -> Findings:
+    """What all labels together tell, and what many frames tell together, with ids, ranked."""
     found = said.left() if len(comparison.knows) else said.told
-    found = found[ranking(found, np.flatnonzero(found.score >= floor))]
-    return with_ids(found, comparison.snapshot)
+    found = with_ids(found[found.score >= floor], comparison.snapshot)
+    found = Findings.concat([found, causes])
+    return found[ranking(found, np.arange(len(found)))]
 
 
 def _trusted(comparison: Comparison) -> Trust | None:
@@ -163,7 +166,7 @@ def _study(comparison: Comparison, frame_hw: IntArray) -> Knowledge:
     return study(evidence, n_labels)
 
 
-def _found(
+def _found(  # noqa: PLR0913, PLR0917 - what is known of the whole, for one block of it
     comparison: Comparison,
     block: _Block,
     knowledge: Knowledge,
@@ -171,8 +174,12 @@ def _found(
     floor: float,
     frame_hw: IntArray,
     said: ModelsWord,
+    videos: Gathering,
 ) -> Findings:
-    """The findings of one block, with reasons; rows point into the whole. said: hears of them."""
+    """The findings of one block, with reasons; rows point into the whole. said: hears of them.
+
+    videos: keeps those that other frames have a say in.
+    """
     local = replace(comparison.snapshot, annotations=block.annotations)
     evidence = gather(
         block.annotations,
@@ -182,16 +189,13 @@ def _found(
         prediction_rows=block.rows,
         sampling=0,
     )
-    found = find(evidence, local, types=types, floor=floor, knowledge=knowledge)
-    found = with_reasons(found, local, frame_hw, witnesses(found, evidence))
-    moved = {name: np.where(r < 0, NO_ID, r + block.first) for name, r in _pointers(found).items()}
-    found = found.replace(**moved)
-    said.hear(found, evidence.labels, block.first)
-    return found
-
-
-def _pointers(found: Findings) -> dict[str, IntArray]:
-    return {"annotation": found.annotation, "related": found.related}
+    apart = block.annotations.track if videos.needed else None
+    found = find(evidence, local, types=types, floor=floor, knowledge=knowledge, apart=apart)
+    likely, faint = found[found.score >= floor], found[found.score < floor]
+    likely = with_reasons(likely, local, frame_hw, witnesses(likely, evidence))
+    said.hear(in_all(likely, block.first), evidence.labels, block.first)
+    alone = videos.take(Findings.concat([likely, faint]), block.annotations, evidence.labels, block.first)
+    return in_all(alone, block.first)
 
 
 def _blocks(comparison: Comparison, step: int = 1) -> Iterator[_Block]:

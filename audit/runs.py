@@ -293,8 +293,9 @@ def from_arrow(table: pa.Table, kind: type[Any], labels: tuple[str, ...]) -> Any
 
 DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 ENUMS: dict[str, Any] = {"shape": ShapeType, "type": FindingType}
-OPTIONAL = {"id", "reason", "points", "mask", "rotation", "occluded", "source", "digest"}
-NULLABLE_IDS = {"annotation_id", "annotation", "related", "prediction", "image_id", "task", "job"}
+SPAN = {"frames", "first_frame", "last_frame"}
+OPTIONAL = {"id", "reason", "points", "mask", "rotation", "occluded", "source", "digest", *SPAN}
+NULLABLE_IDS = {"annotation_id", "annotation", "related", "prediction", "image_id", "task", "job", *SPAN - {"frames"}}
 
 
 def _numbers(values: pa.ChunkedArray, null: float) -> np.ndarray:

@@ -66,8 +66,12 @@ def find(
     types: Collection[FindingType] = ALL_TYPES,
     floor: float = FLOOR,
     knowledge: Knowledge | None = None,
+    apart: BoolArray | None = None,
 ) -> Findings:
     """All findings with a score of at least ``floor``, ranked, one per cause, with ids.
+
+    apart: (annotations,) those whose findings are judged elsewhere, over many frames: all of theirs are given,
+    however faint.
 
     types: those wanted; the others take no part, so that switching one off lets its places show
     under their next best name. knowledge: from ``study``; of this very evidence if left out.
@@ -78,7 +82,7 @@ def find(
         if kind in types:
             found = of(evidence, known.habits)
             score = probability(found.traits, known.weights[kind])
-            likely = score >= floor
+            likely = score >= (floor if apart is None or kind is FindingType.MISSING_ANNOTATION else 0)
             parts.append(CHECKS[kind](evidence, found.rows[likely], score[likely]))
     if FindingType.LOW_OVERLAP in types and len(evidence.outlines):
         found = outline_candidates(evidence, known.habits, known.outlines.habits)

@@ -106,6 +106,7 @@ class ModelsWord:
         seen = labels.row[labels.own_support >= CONFIRMED] + first
         self._confirmed.update(seen[np.isin(seen, self._unusual)].tolist())
         rows = np.flatnonzero(np.isin(found.annotation, self._unusual))
+        rows = rows[np.argsort(found.score[rows], kind="stable")]  # the likeliest of one annotation comes last
         self._doubt.update(zip(found.annotation[rows].tolist(), found.score[rows].tolist(), strict=True))
 
     def left(self) -> Findings:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.core.annotations import NO_ID, Snapshot
-from audit.core.table import FloatArray, IntArray, ObjectArray, Table, column
+from audit.core.table import BoolArray, FloatArray, IntArray, ObjectArray, Table, column
 
 
 class FindingType(IntEnum):
@@ -83,6 +83,8 @@ class Findings(Table):
     xyxy: the existing shape's box, suggested_xyxy: the proposed one's (NaN for none). iou: overlap of
     the two, in [0, 1]. prediction_score: the model's, in [0, 1]. score: in [0, 1], one scale for all
     types, higher is likelier wrong. reason: one sentence that says why.
+    frames: on how many frames of a video the same cause shows; ``frame`` is then the most telling one of them,
+    and first_frame, last_frame (rows of the frames, -1: ``frame`` itself) say from where to where.
     """
 
     type: IntArray = column(np.int64, NO_ID, required=True)
@@ -100,6 +102,14 @@ class Findings(Table):
     prediction_score: FloatArray = column(np.float64, np.nan)
     id: ObjectArray = column(object, "")
     reason: ObjectArray = column(object, "")
+    frames: IntArray = column(np.int64, 1)
+    first_frame: IntArray = column(np.int64, NO_ID)
+    last_frame: IntArray = column(np.int64, NO_ID)
+
+    def span(self) -> tuple[IntArray, IntArray]:
+        """(n,) the first and the last frame of each, ``frame`` where there is only that."""
+        first, last = self.first_frame, self.last_frame
+        return np.where(first < 0, self.frame, first), np.where(last < 0, self.frame, last)
 
 
 def caption(finding_type: int, label: str, suggested: str, score: float) -> str:
@@ -116,8 +126,10 @@ def caption(finding_type: int, label: str, suggested: str, score: float) -> str:
     return f"{kind.title}: {what} ({100 * score:.1f} %)"
 
 
-def with_ids(findings: Findings, snapshot: Snapshot) -> Findings:
+def with_ids(findings: Findings, snapshot: Snapshot, *, whole: BoolArray | None = None) -> Findings:
     """The findings with ids that hash their facts: where, what, which shapes, to the whole pixel.
+
+    whole: (n,) those about a track as a whole, on whatever frame it shows most: its id counts, not that frame.
 
     Scores and models are no facts, so a re-run with another threshold keeps ids and with them the
     decisions. 64 bits: among 10^6 findings a clash has a chance of about 3 in 10^8.
@@ -127,12 +139,15 @@ def with_ids(findings: Findings, snapshot: Snapshot) -> Findings:
     frames = snapshot.frames[used]
     columns = (frames.name, frames.task.tolist(), frames.job.tolist(), frames.number.tolist())
     identities = zip(*columns, strict=True)
-    frame_keys = _text_keys(f"{n}|{t}|{j}|{k}" for n, t, j, k in identities)
+    frame_keys = _text_keys(f"{n}|{t}|{j}|{k}" for n, t, j, k in identities)[place.reshape(-1)]
     label_keys = _text_keys(("", *snapshot.labels))
     boxes = np.rint(np.nan_to_num(np.hstack([f.xyxy, f.suggested_xyxy]), nan=-1, posinf=-2, neginf=-3))
+    if whole is not None:
+        frame_keys = np.where(whole, _text_keys(f"track|{task}" for task in frames.task.tolist())[place], frame_keys)
+        boxes[whole] = -1
     facts = [f.type, f.annotation_id, *np.clip(boxes, -(2**53), 2**53).astype(np.int64).T]
     key = np.zeros(len(f), np.uint64)
-    for fact in [frame_keys[place], label_keys[f.label + 1], label_keys[f.suggested_label + 1], *facts]:
+    for fact in [frame_keys, label_keys[f.label + 1], label_keys[f.suggested_label + 1], *facts]:
         key = _mix(key ^ fact.astype(np.uint64))
     return findings.replace(id=np.array([f"{k:016x}" for k in key.tolist()], dtype=object))
 

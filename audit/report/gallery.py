@@ -69,7 +69,7 @@ WORKERS = 2
 
 def cards(run: RunFolder, chosen: Findings, progress: Progress) -> list[Card]:
     """A card for each finding, in their order. Every image is read once, ``WORKERS`` at a time."""
-    everywhere = frames_at(run, chosen.frame)
+    everywhere = frames_at(run, np.concatenate([chosen.frame, *chosen.span()]))
     rows = list(rows_of(run, chosen, everywhere))
     maker = CardMaker(run, chosen, everywhere)
     made: dict[int, Card] = {}

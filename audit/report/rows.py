@@ -34,6 +34,9 @@ FIELDS = (
     "job",
     "assignee",
     "p_error",
+    "frames",
+    "first_frame",
+    "last_frame",
 )
 """Keys of a row, in this order. Keys may be added at the end; none is renamed or removed."""
 
@@ -59,7 +62,8 @@ def finding_rows(
     ``type`` is a code such as "missing_annotation", ``image`` the file's name, ``frame`` the number
     in its task. Boxes are [x1, y1, x2, y2] in pixels. What there is none of is None; so is a
     number that is not finite (a box with one such coordinate is None as a whole). ``p_error`` is the score as
-    far as verdicts have not corrected it.
+    far as verdicts have not corrected it. In a video, one cause that shows on many ``frames`` is one finding, from
+    number ``first_frame`` to ``last_frame``; ``frame`` is the most telling one.
     Raises UsageError for a label the run does not have.
     """
     rows = iter_finding_rows(run, types=types, labels=labels, min_score=min_score, precision=precision, limit=limit)
@@ -160,7 +164,7 @@ def _columns(f: Findings, view: Snapshot, people: dict[int, str]) -> dict[str, l
     frames: Frames = view.frames
     names = np.array([*view.labels, None], dtype=object)
     codes = np.array([t.code for t in FindingType], dtype=object)
-    jobs = frames.job[f.frame]
+    jobs, (first, last) = frames.job[f.frame], f.span()
     return {
         "id": f.id.tolist(),
         "type": codes[f.type].tolist(),
@@ -178,6 +182,9 @@ def _columns(f: Findings, view: Snapshot, people: dict[int, str]) -> dict[str, l
         "link": frame_links(view, f.frame).tolist(),
         "job": _ids(jobs),
         "assignee": [people.get(job) or None for job in jobs.tolist()],
+        "frames": f.frames.tolist(),
+        "first_frame": frames.number[first].tolist(),
+        "last_frame": frames.number[last].tolist(),
     }
 
 

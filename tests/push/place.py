@@ -76,6 +76,7 @@ class Audited:
         names = Findings().columns()
         blank = {"xyxy": [np.nan] * 4, "suggested_xyxy": [np.nan] * 4, "iou": 0.1, "id": "", "reason": "Because."}
         nothing = {"annotation": -1, "related": -1, "annotation_id": -1, "label": -1, "suggested_label": -1}
+        blank |= {"frames": 1, "first_frame": -1, "last_frame": -1}
         rows = [{**blank, **nothing, **row} for row in self.rows]
         text = ("id", "reason")
         columns = {n: objects(r[n] for r in rows) if n in text else np.array([r[n] for r in rows]) for n in names}

@@ -57,6 +57,9 @@ def test_a_missing_label_has_no_shape_of_its_own(real_run: RunFolder) -> None:
         "job": 7,
         "assignee": "anna",
         "p_error": 0.999,
+        "frames": 1,
+        "first_frame": 0,
+        "last_frame": 0,
     }
 
 

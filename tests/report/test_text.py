@@ -29,6 +29,9 @@ ROW: dict[str, Any] = {
     "job": None,
     "assignee": None,
     "p_error": 0.885,
+    "frames": 1,
+    "first_frame": 12,
+    "last_frame": 12,
 }
 
 
@@ -67,6 +70,7 @@ def test_csv_columns_are_stable() -> None:
         *("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2"),
         *("suggested_bbox_x1", "suggested_bbox_y1", "suggested_bbox_x2", "suggested_bbox_y2"),
         *("iou", "prediction_score", "score", "reason", "link", "job", "assignee", "p_error"),
+        *("frames", "first_frame", "last_frame"),
     ]
 
 
