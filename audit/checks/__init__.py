@@ -89,6 +89,8 @@ def find(
         parts.append(outline_findings(evidence, probability(found.traits, known.outlines.weights)))
     findings = Findings.concat(parts)
     keep = _one_per_cause(findings, findings.score >= floor, len(evidence.annotations))
+    if apart is not None:
+        keep |= np.append(apart, False)[findings.annotation]
     return with_ids(findings[ranking(findings, np.flatnonzero(keep))], snapshot)
 
 
