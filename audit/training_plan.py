@@ -28,6 +28,9 @@ from audit.runs import atomic
 from audit.training_ports import Schedule, Trainer
 
 FORMAT = 1
+LOCK = ".lock"
+MARK = "Made by cvat-audit train, which deletes what lies in this folder when it begins anew.\n"
+"""What stands in ``LOCK``. A folder without it, or a finished plan, is not a training's."""
 SEED = 0
 """Of the folds and of every training: the same command gives the same result on the same machine."""
 FOLDS = 5
@@ -70,10 +73,14 @@ class Training:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Holds the folder against another process. Raises UsageError if one is at work there."""
+    """Holds the folder against another process, and marks it as a training's.
+
+    Raises UsageError if one is at work there, or if other people's files are.
+    """
+    _check_own(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        stream = (folder / ".lock").open("w")
+        stream = (folder / LOCK).open("a")
     except OSError as error:
         raise ServiceError(f"cannot write to {folder}: {error.strerror or error}") from error
     with stream:
@@ -81,6 +88,9 @@ def alone(folder: Path) -> Iterator[None]:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UsageError(f"another process is training in {folder}; wait for it, or give another --out") from None
+        stream.truncate(0)
+        stream.write(MARK)
+        stream.flush()
         yield
 
 
@@ -91,6 +101,7 @@ def prepare(
 
     Raises UsageError if there is too little to learn from, or if the folder holds a training of something else.
     """
+    _check_own(folder)
     snapshot = store.snapshot(progress)
     if restart:
         _clear(folder)
@@ -112,13 +123,31 @@ def prepare(
     )
 
 
+def _check_own(folder: Path) -> None:
+    """Raises UsageError rather than let a training delete what no training made."""
+    if folder.is_symlink():
+        raise UsageError(f"{folder} is a link; a training deletes files in its folder. Give another --out.")
+    try:
+        names = {path.name for path in folder.iterdir()} - {LOCK}
+        marked = (folder / LOCK).read_text(encoding="utf-8") == MARK
+    except (FileNotFoundError, NotADirectoryError):
+        names, marked = {p.name for p in folder.iterdir()} if folder.exists() else set(), False
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{folder} cannot be used for a training ({error}). Give another --out.") from None
+    if names and not marked and not {"training.json", "folds.csv"} <= names:
+        raise UsageError(
+            f"{folder} holds files that no training made ({sorted(names)[0]}), and would delete them. "
+            "Give another --out."
+        )
+
+
 def _clear(folder: Path) -> None:
     """Everything but the lock, ``training.json`` first: without it the rest counts for nothing."""
     (folder / "training.json").unlink(missing_ok=True)
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
-        elif path.name != ".lock":
+        elif path.name != LOCK:
             path.unlink(missing_ok=True)
 
 

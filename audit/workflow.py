@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from audit import out_folder
 from audit.blocks import Blocks, FrameTable, Sorter
 from audit.checks import ALL_TYPES
 from audit.checks.alone import model_free
@@ -23,13 +24,7 @@ from audit.errors import UsageError
 from audit.memory import give_back
 from audit.ports import AnnotationStore, Predictor, Progress
 from audit.predicting import Auditor, Cache, Likeness, Timings, predict
-from audit.runs import (
-    RunFolder,
-    describe,
-    remove_leftovers,
-    write_manifest,
-    write_table,
-)
+from audit.runs import RunFolder, describe, write_manifest, write_table
 
 HEAVY = ("points", "mask", "rotation", "occluded", "source", "digest")
 """Columns of annotations that checks of all labels together do without."""
@@ -98,9 +93,8 @@ def _audit(  # noqa: PLR0913 - what ``audit`` is given, and the sorter
     auditors = [Auditor(p, _matched(p, snapshot, sorter.names, settings, progress)) for p in predictors]
     knows = _knows(auditors, len(snapshot.labels))
     _check_images(store, predictors)
-    out.mkdir(parents=True, exist_ok=True)
+    out_folder.claim(out)
     (out / "manifest.json").unlink(missing_ok=True)
-    remove_leftovers(out)
     annotations, predictions = out / "annotations.parquet", out / "predictions.parquet"
     try:
         with timings.stage("pull"):
@@ -159,7 +153,8 @@ def _existing(out: Path) -> Path:
 
 
 def _check_out(out: Path, snapshot: Snapshot) -> None:
-    """Raises UsageError rather than replace another source's run, or what another command made."""
+    """Raises UsageError rather than replace another source's run, or what another command or a person made."""
+    out_folder.check(out, snapshot.source)
     try:
         manifest = RunFolder.open(out).manifest
     except UsageError:

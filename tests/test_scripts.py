@@ -195,3 +195,15 @@ def test_constraints_name_each_package_once_and_pin_the_pair_of_torch_and_torchv
 def test_no_file_names_a_package_index() -> None:
     for path in [*SCRIPTS, ROOT / "scripts" / "constraints.txt", ROOT / "pyproject.toml"]:
         assert "://" not in path.read_text(), path
+
+
+def test_the_demo_leaves_a_folder_of_other_files_alone(project: Path, tmp_path: Path) -> None:
+    shutil.copy(ROOT / "scripts" / "demo", project / "scripts")
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "findings.json").write_text("mine")
+    command = ["bash", str(project / "scripts" / "demo"), "--out", str(theirs), "--no-app"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, "the demo did not make" in done.stderr) == (2, True), done.stderr
+    assert [p.name for p in theirs.iterdir()] == ["findings.json"]
+    assert calls(project) == 0

@@ -132,8 +132,8 @@ def begun(
     **wishes: int,
 ) -> Training:
     folder = tmp_path / "out"
-    folder.mkdir(exist_ok=True)
-    return prepare(store, folder, trainer, Wishes(**wishes), noted or Noted(), restart=restart)
+    with alone(folder):
+        return prepare(store, folder, trainer, Wishes(**wishes), noted or Noted(), restart=restart)
 
 
 def test_nothing_to_learn_from(tmp_path: Path, trainer: Rote) -> None:
@@ -335,6 +335,53 @@ def test_a_broken_note_of_what_was_begun(store: Store, trainer: Rote, tmp_path: 
     (tmp_path / "out" / "training.json").write_text(text)
     with pytest.raises(UsageError, match=r"training\.json.*--restart"):
         begun(store, trainer, tmp_path)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_folder_of_other_files_is_never_cleared(store: Store, trainer: Rote, tmp_path: Path, restart: bool) -> None:
+    out = tmp_path / "out"
+    (out / "week-1").mkdir(parents=True)
+    (out / "week-1" / "slides.txt").write_text("mine")
+    for _ in range(2):
+        with pytest.raises(UsageError, match=r"files that no training made \(week-1\)"):
+            begun(store, trainer, tmp_path, restart=restart)
+        with pytest.raises(UsageError, match="that no training made"):
+            prepare(store, out, trainer, Wishes(), Noted(), restart=restart)
+    (out / ".lock").write_text("of another program")
+    with pytest.raises(UsageError, match="that no training made"):
+        begun(store, trainer, tmp_path, restart=restart)
+    assert (out / ".lock").read_text() == "of another program"
+    assert (out / "week-1" / "slides.txt").read_text() == "mine"
+
+
+def test_a_linked_folder_is_never_cleared(store: Store, trainer: Rote, tmp_path: Path) -> None:
+    begun(store, trainer, tmp_path)
+    (tmp_path / "out").rename(tmp_path / "elsewhere")
+    (tmp_path / "out").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UsageError, match="is a link"):
+        begun(store, trainer, tmp_path, restart=True)
+    assert (tmp_path / "elsewhere" / "training.json").exists()
+
+
+def test_restart_removes_nothing_beside_its_folder_nor_behind_a_link(
+    store: Store, trainer: Rote, tmp_path: Path
+) -> None:
+    begun(store, trainer, tmp_path)
+    (tmp_path / "beside.txt").write_text("mine")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.txt").write_text("mine")
+    (tmp_path / "out" / "linked").symlink_to(tmp_path / "data")
+    begun(store, trainer, tmp_path, restart=True)
+    assert not (tmp_path / "out" / "linked").exists()
+    assert [(tmp_path / "beside.txt").read_text(), (tmp_path / "data" / "a.txt").read_text()] == ["mine", "mine"]
+
+
+def test_a_training_that_was_begun_before_folders_were_marked_goes_on(
+    store: Store, trainer: Rote, tmp_path: Path
+) -> None:
+    first = begun(store, trainer, tmp_path, folds=2)
+    (tmp_path / "out" / ".lock").write_text("")
+    assert begun(store, trainer, tmp_path).data.folds == first.data.folds
 
 
 def test_one_at_a_time(tmp_path: Path) -> None:

@@ -62,11 +62,25 @@ def planted() -> tuple[Planted, ...]:
 
 
 def write_export(path: Path) -> None:
-    """Write a zip with ``annotations.xml`` and ``images/``. Raises UsageError if a photograph is not installed."""
+    """Write a zip with ``annotations.xml`` and ``images/``; one that this wrote earlier is replaced.
+
+    Raises UsageError if a photograph is not installed, or another file has this name.
+    """
+    if path.exists() and not _is_demo(path):
+        raise UsageError(f"{path} is a file that the demo did not make; give another folder with --out")
     with atomic(path) as stream, zipfile.ZipFile(stream, "w") as archive:
         archive.writestr(_member("annotations.xml"), annotations_xml())
         for scene in SCENES:
             archive.writestr(_member(f"images/{scene.name}"), picture(scene))
+
+
+def _is_demo(path: Path) -> bool:
+    """Whether a file is an export that ``write_export`` wrote."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.getinfo("annotations.xml").date_time == WRITTEN_AT
+    except (OSError, KeyError, zipfile.BadZipFile):
+        return False
 
 
 def picture(scene: Scene) -> bytes:

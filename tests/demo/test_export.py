@@ -111,3 +111,19 @@ def test_another_picture_of_that_name_is_refused(pictures: None) -> None:
 def test_a_file_that_is_no_picture_is_refused(pictures: None) -> None:
     with pytest.raises(UsageError, match=r"README\.txt of 'skimage' is not an image"):
         export.picture(Scene("skimage", "data/README.txt", (10, 20), ()))
+
+
+def test_only_an_export_of_its_own_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "picture", lambda scene: b"photo")
+    path = tmp_path / "demo-export.zip"
+    write_export(path)
+    first = path.read_bytes()
+    write_export(path)
+    assert path.read_bytes() == first
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("annotations.xml", "mine")
+    for mine in (path.read_bytes(), b"no zip", b""):
+        path.write_bytes(mine)
+        with pytest.raises(UsageError, match="a file that the demo did not make"):
+            write_export(path)
+        assert path.read_bytes() == mine

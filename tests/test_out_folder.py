@@ -1,0 +1,87 @@
+"""What a command writes to never holds other people's files under its names, and nothing else is deleted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from audit.errors import UsageError
+from audit.out_folder import MARK, REPLACED, check, claim
+
+MANIFEST = {"format_version": 1, "source": "cvat://host/tasks/1", "models": []}
+
+
+def test_a_new_folder_and_an_empty_one_are_fine(tmp_path: Path) -> None:
+    check(tmp_path / "new", "cvat://host/tasks/1")
+    assert not (tmp_path / "new").exists()
+    check(tmp_path, "cvat://host/tasks/1")
+    claim(tmp_path / "deep" / "new")
+    assert [p.name for p in (tmp_path / "deep" / "new").iterdir()] == [MARK]
+
+
+def test_other_files_do_not_matter_as_long_as_no_name_is_ours(tmp_path: Path) -> None:
+    for name in ("notes.txt", ".env", "results.json", "images"):
+        (tmp_path / name).write_text("mine")
+    check(tmp_path, "cvat://host/tasks/1")
+    claim(tmp_path)
+    assert {p.read_text() for p in tmp_path.iterdir() if p.name != MARK} == {"mine"}
+
+
+@pytest.mark.parametrize("name", REPLACED)
+def test_a_file_of_somebody_elses_is_named_and_kept(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text('{"name": "a web page", "icons": []}')
+    with pytest.raises(UsageError, match=f"holds a {name} that cvat-audit did not make"):
+        check(tmp_path, "cvat://host/tasks/1")
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_a_dangling_link_counts_as_a_file(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="manifest"):
+        check(tmp_path, "cvat://host/tasks/1")
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"format_version": 1}', "[" * 100_000, "\x00"])
+def test_a_manifest_of_another_program_is_not_ours_even_in_a_marked_folder(tmp_path: Path, text: str) -> None:
+    claim(tmp_path)
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(UsageError, match=r"manifest\.json"):
+        check(tmp_path, "cvat://host/tasks/1")
+
+
+def test_what_a_killed_command_left_may_be_replaced(tmp_path: Path) -> None:
+    claim(tmp_path)
+    for name in REPLACED[1:]:
+        (tmp_path / name).write_text("half")
+    check(tmp_path, "cvat://host/tasks/1")
+    (tmp_path / MARK).write_text("somebody else's")
+    with pytest.raises(UsageError, match="did not make"):
+        check(tmp_path, "cvat://host/tasks/1")
+
+
+def test_a_run_of_any_version_is_ours_also_without_the_mark(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text(json.dumps({**MANIFEST, "format_version": 99}))
+    (tmp_path / "report.html").write_text("report")
+    check(tmp_path, "cvat://host/tasks/1")
+
+
+def test_the_source_itself_and_a_file_are_no_folder_to_write_to(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is what is to be read"):
+        check(tmp_path, str(tmp_path / "x" / ".."))
+    (tmp_path / "link").symlink_to(tmp_path)
+    with pytest.raises(UsageError, match="is what is to be read"):
+        check(tmp_path / "link", str(tmp_path))
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UsageError, match="is a file"):
+        check(tmp_path / "file", "cvat://host/tasks/1")
+
+
+def test_only_our_own_beginnings_are_removed(tmp_path: Path) -> None:
+    theirs = (".env.local.template", ".eslintrc.json.disabled", ".manifest.json.Disabled", ".manifest.json.old")
+    ours = (".manifest.json.abcdefgh", ".predictions.parquet.a_b1c2d3")
+    for name in (*theirs, *ours):
+        (tmp_path / name).write_text("x")
+    claim(tmp_path)
+    assert {p.name for p in tmp_path.iterdir()} == {*theirs, MARK}
