@@ -29,7 +29,7 @@ ASKED_AT_ONCE = 500
 """Below SQLite's lowest bound on variables in a statement (999)."""
 
 HEADER = struct.Struct("<IIIB")  # CRC-32 of what follows it, rows, length before compression, flags
-SINGLE_BOXES, SINGLE_SCORES, MASKS = 1, 2, 4
+SINGLE_BOXES, SINGLE_SCORES, MASKS, POINTS = 1, 2, 4, 8
 NO_MASK = 0xFFFFFFFF
 
 T = TypeVar("T")
@@ -143,8 +143,11 @@ def packed(predictions: Predictions) -> bytes:
     if has_masks:
         lengths = [NO_MASK if m is None else len(m) for m in masks]
         parts += [np.array(lengths, "<u4").tobytes(), *(m for m in masks if m is not None)]
+    has_points = any(p is not None for p in predictions.points)
+    if has_points:
+        parts += [predictions.rotation.astype("<f8").tobytes(), *map(_rings, predictions.points)]
     body = b"".join(parts)
-    flags = SINGLE_BOXES * small_boxes | SINGLE_SCORES * small_scores | MASKS * has_masks
+    flags = SINGLE_BOXES * small_boxes | SINGLE_SCORES * small_scores | MASKS * has_masks | POINTS * has_points
     rest = HEADER.pack(0, len(predictions), len(body), flags)[4:]
     rest += bytes(pa.compress(body, codec="zstd", asbytes=True))
     return struct.pack("<I", zlib.crc32(rest)) + rest
@@ -162,11 +165,23 @@ def unpacked(data: bytes) -> Predictions | None:
     labels = take.column("<i4", n)
     lengths = take.column("<u4", n).tolist() if flags & MASKS else [NO_MASK] * n
     masks = [None if size == NO_MASK else take.bytes(size) for size in lengths]
-    return Predictions(
+    found = Predictions(
         xyxy=boxes.astype(np.float64),
         score=scores.astype(np.float64),
         label=labels.astype(np.int64),
         mask=objects(masks),
+    )
+    if not flags & POINTS:
+        return found
+    rotation = take.column("<f8", n).astype(np.float64)
+    return found.replace(rotation=rotation, points=objects(take.rings() for _ in range(n)))
+
+
+def _rings(rings: tuple[NDArray[np.float64], ...] | None) -> bytes:
+    """One row's points: how many rings, the length of each, and their numbers."""
+    lengths = [len(ring) for ring in rings or ()]
+    return np.array([len(lengths), *lengths], "<u4").tobytes() + b"".join(
+        r.astype("<f8").tobytes() for r in rings or ()
     )
 
 
@@ -179,6 +194,12 @@ class _Taker:
     def bytes(self, size: int) -> bytes:
         self._at += size
         return bytes(self._data[self._at - size : self._at])
+
+    def rings(self) -> tuple[NDArray[np.float64], ...] | None:
+        """As ``_rings`` wrote them."""
+        (count,) = self.column("<u4", 1).tolist()
+        lengths = self.column("<u4", count).tolist()
+        return tuple(self.column("<f8", 2 * k).astype(np.float64).reshape(k, 2) for k in lengths) or None
 
     def column(self, dtype: str, n: int) -> NDArray[np.generic]:
         return np.frombuffer(self.bytes(n * np.dtype(dtype).itemsize), dtype)

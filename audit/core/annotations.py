@@ -97,6 +97,9 @@ class Predictions(Table):
 
     xyxy: (n, 4) pixels. score: (n,) in [0, 1]. mask: per row ``None`` or the counts (bytes) of a
     compressed COCO RLE of the frame's size. model: row of the run's list of models.
+    points: per row ``None``; of a turned box its four corners, a tuple of one (4, 2) array; of a skeleton a
+    tuple of two (k, 2) arrays: its keypoints in the model's order, and how sure it is of each (in both columns).
+    rotation: of a turned box, degrees clockwise, as CVAT.
     """
 
     xyxy: FloatArray = column(np.float64, np.nan, width=4, required=True)
@@ -105,6 +108,8 @@ class Predictions(Table):
     score: FloatArray = column(np.float64, np.nan, required=True)
     mask: ObjectArray = column(object)
     model: IntArray = column(np.int64, 0)
+    points: ObjectArray = column(object)
+    rotation: FloatArray = column(np.float64, 0.0)
 
 
 @dataclass(frozen=True)

@@ -28,12 +28,36 @@ OUTLINE_IOU = 0.8
 
 
 @dataclass(frozen=True)
+class Keypoint:
+    """A skeleton's point, by the model's name. x, y: pixels. seen: else it keeps its place and is hidden."""
+
+    name: str
+    x: float
+    y: float
+    seen: bool
+
+
+@dataclass(frozen=True)
 class Proposal:
-    """A place: a box (xyxy px), and where the type of shape asks for it a ring of vertices or a mask (RLE counts)."""
+    """A place: a box (xyxy px), and where the type of shape asks for it a ring of vertices or a mask (RLE counts).
+
+    rotation: degrees by which the box is turned clockwise about its middle; ring then holds its corners.
+    keypoints: of a skeleton.
+    """
 
     xyxy: Box
     ring: Ring = ()
     mask: bytes | None = None
+    rotation: float = 0.0
+    keypoints: tuple[Keypoint, ...] = ()
+
+    @property
+    def around(self) -> Box:
+        """The upright box that holds it."""
+        if not self.rotation or not self.ring:
+            return self.xyxy
+        xs, ys = zip(*self.ring, strict=True)
+        return min(xs), min(ys), max(xs), max(ys)
 
 
 def ordered(xyxy: FloatArray) -> Box:
@@ -94,6 +118,27 @@ def outline(mask: NDArray[np.bool_]) -> FloatArray:
         return np.zeros((0, 2))
     largest = max(rings, key=lambda ring: abs(_area(ring)))
     return np.clip(_simplified(largest), 0, [mask.shape[1], mask.shape[0]])
+
+
+def turned_box(corners: FloatArray, rotation: float) -> Proposal:
+    """A box turned by ``rotation`` degrees, of its corners (4, 2) in order, from the one that was top left."""
+    (cx, cy), (across, down) = corners.mean(axis=0), (corners[1] - corners[0], corners[3] - corners[0])
+    w, h = float(np.hypot(*across)) / 2, float(np.hypot(*down)) / 2
+    x1, y1, x2, y2 = (round(float(v), DECIMALS) for v in (cx - w, cy - h, cx + w, cy + h))
+    return Proposal((x1, y1, x2, y2), ring=_rounded(corners), rotation=round(rotation % 360, DECIMALS) % 360)
+
+
+def posed(names: Sequence[str], xy: FloatArray, sure: FloatArray, *, least: float) -> Proposal | None:
+    """A skeleton of keypoints (k, 2); those of which the model is less sure (k,) than ``least`` are hidden.
+
+    None if that are all of them, or a place is not a number.
+    """
+    seen = sure >= least
+    if not seen.any() or not np.isfinite(xy).all():
+        return None
+    rows = zip(names, xy.round(DECIMALS).tolist(), seen.tolist(), strict=True)
+    (x1, y1), (x2, y2) = xy[seen].min(axis=0).tolist(), xy[seen].max(axis=0).tolist()
+    return Proposal((x1, y1, x2, y2), keypoints=tuple(Keypoint(n, x, y, here) for n, (x, y), here in rows))
 
 
 def cut(ring: FloatArray, hw: tuple[int, int]) -> Proposal | None:

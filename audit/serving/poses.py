@@ -1,7 +1,4 @@
-"""Models that give more than boxes: keypoints as CVAT's skeletons, turned boxes as rotated rectangles.
-
-Both go through ultralytics' own ``predict``, whose decoding of them is not worth a second one here.
-"""
+"""Models that give more than boxes: keypoints as CVAT's skeletons, turned boxes as rotated rectangles."""
 
 from __future__ import annotations
 
@@ -11,14 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from audit.adapters.ultralytics.environment import default_device, load_ultralytics
-from audit.errors import ServiceError, UsageError
+from audit.adapters.ultralytics.poses import PoseModel
 from audit.serving.replies import Reply, rectangle_item, skeleton_item, turned_item
 from audit.serving.requests import MAX_MEGAPIXELS, Body, detector_request
-from audit.serving.specs import COCO_KEYPOINTS, renamed, spec_of, spec_of_poses
+from audit.serving.specs import renamed, spec_of, spec_of_poses
 
 IMAGE_SIZE = 640
-TASKS = ("pose", "obb")
 VISIBLE = 0.5
 """Keypoints with a lower confidence are sent as outside: CVAT keeps their place in the skeleton, and hides them."""
 
@@ -37,14 +32,9 @@ class PoseFunction:
         score_attribute: str = "",
     ) -> None:
         self.threshold, self.max_megapixels, self._attribute = threshold, max_megapixels, score_attribute
-        self._device = device or default_device()
-        self._yolo = load_ultralytics().YOLO(str(weights))
-        self.task = str(self._yolo.task)
-        if self.task not in TASKS:
-            raise UsageError(f"{weights} is a model for '{self.task}', expected one of {', '.join(TASKS)}")
-        self._run(np.zeros((64, 64, 3), np.uint8), 0.99)  # the first run takes longer, and tells of .onnx files' labels
-        self._labels = renamed([str(n) for _, n in sorted(self._yolo.names.items())], names or {})
-        self._keypoints = self._keypoint_names()
+        self._model = PoseModel(weights, device=device, image_size=IMAGE_SIZE)
+        self.task, self._keypoints = self._model.task, self._model.keypoints
+        self._labels = renamed(self._model.labels, names or {})
         self.notes: tuple[str, ...] = ()
 
     @property
@@ -58,24 +48,13 @@ class PoseFunction:
         """All objects at or above the threshold, best first. Raises BadRequestError."""
         request = detector_request(body, self.threshold)
         rgb = request.picture.pixels(self.max_megapixels)
-        found = self._run(rgb[..., ::-1], request.threshold)
+        found = self._model.run(rgb[..., ::-1], request.threshold)
         items = self._posed(found) if self.task == "pose" else self._turned(found)
         return Reply("[" + ", ".join(items) + "]", f"{len(items)} objects at {request.threshold:g}")
 
-    def _run(self, bgr: np.ndarray, threshold: float) -> Any:
-        try:
-            return self._yolo.predict(
-                np.ascontiguousarray(bgr), conf=threshold, imgsz=IMAGE_SIZE, device=self._device, verbose=False
-            )[0]
-        except RuntimeError as error:  # out of memory, mostly
-            raise ServiceError(f"the model failed: {' '.join(str(error).split())[:200]}") from None
-
     def _posed(self, found: Any) -> list[str]:
-        boxes = found.boxes.cpu().numpy()
-        points = found.keypoints.cpu().numpy()
-        sure = points.conf if points.conf is not None else np.ones(points.xy.shape[:2])
-        rows = zip(boxes.cls.astype(int), boxes.conf, boxes.xyxy, points.xy, sure, strict=True)
-        return [self._pose(self._labels[label], float(score), box, xy, seen) for label, score, box, xy, seen in rows]
+        rows = self._model.poses(found)
+        return [self._pose(self._labels[label], score, box, xy, sure) for label, score, box, xy, sure in rows]
 
     def _pose(self, label: str, score: float, box: np.ndarray, xy: np.ndarray, seen: np.ndarray) -> str:
         if not (seen >= VISIBLE).any():
@@ -83,21 +62,7 @@ class PoseFunction:
         return skeleton_item(label, self._keypoints, xy, seen >= VISIBLE, score, self._attribute)
 
     def _turned(self, found: Any) -> list[str]:
-        boxes = found.obb.cpu().numpy()
-        rows = zip(boxes.cls.astype(int), boxes.conf, boxes.xywhr, strict=True)
         return [
-            turned_item(self._labels[label], xywhr.tolist(), float(score), self._attribute)
-            for label, score, xywhr in rows
+            turned_item(self._labels[label], xywhr.tolist(), score, self._attribute)
+            for label, score, xywhr in self._model.turned(found)
         ]
-
-    def _keypoint_names(self) -> tuple[str, ...]:
-        if self.task != "pose":
-            return ()
-        network = self._yolo.predictor.model
-        shape = getattr(network, "kpt_shape", None) or getattr(self._yolo.model, "kpt_shape", None)
-        count = int(shape[0]) if shape else 0
-        own = getattr(network, "kpt_names", None)
-        named = next(iter(own.values()), None) if isinstance(own, dict) else None
-        if named and len(set(named)) == count:
-            return tuple(map(str, named))
-        return COCO_KEYPOINTS if count == len(COCO_KEYPOINTS) else tuple(str(i + 1) for i in range(count))

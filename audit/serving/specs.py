@@ -8,15 +8,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from audit.adapters.ultralytics.poses import COCO_KEYPOINTS
 from audit.core.labels import listing
 from audit.errors import UsageError
 
-COCO_KEYPOINTS = (
-    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
-    "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
-    "right_ankle",
-)  # fmt: skip
-"""In COCO's order, for models with as many keypoints that name none themselves."""
 COCO_PLACES = (
     (50, 8), (54, 5), (46, 5), (59, 8), (41, 8), (64, 25), (36, 25), (72, 41), (28, 41), (76, 56), (24, 56),
     (59, 56), (41, 56), (60, 76), (40, 76), (61, 95), (39, 95),

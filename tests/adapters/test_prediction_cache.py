@@ -48,6 +48,23 @@ rows = st.lists(
 )
 
 
+def test_skeletons_and_turned_boxes_come_back() -> None:
+    def ring(k: int) -> np.ndarray:
+        return np.random.default_rng(k).random((k, 2)) * 640
+
+    table = some(4).replace(
+        points=objects([(ring(17), ring(17)), None, (ring(4),), (ring(0), ring(0))]), rotation=[0, 0, 30.25, 0]
+    )
+    back = unpacked(packed(table))
+    assert back is not None
+    assert back.rotation.tolist() == [0, 0, 30.25, 0]
+    assert np.array_equal(back.xyxy, table.xyxy)
+    for mine, theirs in zip(table.points, back.points, strict=True):
+        assert (mine is None) == (theirs is None)
+        assert all(np.array_equal(a, b) for a, b in zip(mine or (), theirs or (), strict=True))
+    assert unpacked(packed(some(3))).points.tolist() == [None] * 3  # type: ignore[union-attr]  # not None here
+
+
 @settings(max_examples=200, deadline=None)
 @given(rows)
 def test_what_is_unpacked_is_what_was_packed(values: list[Any]) -> None:

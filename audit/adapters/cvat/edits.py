@@ -11,29 +11,37 @@ from audit.adapters.cvat.masks import MaskError, points_from_rle
 from audit.core.annotations import ShapeType
 from audit.core.corrections import Correction
 from audit.core.proposals import Proposal
+from audit.core.skeletons import NoPairingError, paired
 from audit.push_ports import Place, Shape, Unfit
 
 SOURCE = "auto"
 """Of created shapes: CVAT's word for what a model proposed."""
 SCORE_DECIMALS = 4
 SKIPPED = ("id", "clientID")
+UNSURE = ("source", "score", *SKIPPED)
+"""Fields of a skeleton's points that a server may fill in by itself."""
 NEWER = ("score",)
 """Fields that older servers (2.54) take without a word and do not store."""
 
 
 @dataclass(frozen=True)
 class LabelSpec:
-    """A label of the task. type: CVAT's, "any" or the one kind of shape it is meant for. defaults: its attributes."""
+    """A label of the task. type: CVAT's, "any" or the one kind of shape it is meant for. defaults: its attributes.
+
+    points: of a skeleton, by name.
+    """
 
     id: int
     type: str
     defaults: tuple[tuple[int, str], ...]
+    points: tuple[tuple[str, LabelSpec], ...] = ()
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> LabelSpec:
         specs = raw.get("attributes") or ()
         defaults = tuple((int(a["id"]), str(a.get("default_value") or "")) for a in specs)
-        return cls(int(raw["id"]), str(raw.get("type") or "any"), defaults)
+        points = tuple((str(part["name"]), cls.of(part)) for part in raw.get("sublabels") or ())
+        return cls(int(raw["id"]), str(raw.get("type") or "any"), defaults, points)
 
     def attributes(self) -> list[dict[str, Any]]:
         """Every attribute with its default, as the server shows a shape to which none were given."""
@@ -51,7 +59,7 @@ def drawn(correction: Correction, place: Place, labels: Mapping[str, LabelSpec])
         "label_id": label.id,
         "frame": place.number,
         "points": points_of(correction.geometry, correction.shape, place.size_hw),
-        "rotation": 0.0,
+        "rotation": correction.geometry.rotation if correction.shape is ShapeType.RECTANGLE else 0.0,
         "occluded": False,
         "outside": False,
         "z_order": 0,
@@ -59,8 +67,30 @@ def drawn(correction: Correction, place: Place, labels: Mapping[str, LabelSpec])
         "source": SOURCE,
         "score": round(correction.score, SCORE_DECIMALS),
         "attributes": label.attributes(),
-        "elements": [],
+        "elements": _elements(correction, label, place) if correction.shape is ShapeType.SKELETON else [],
     }
+
+
+def _elements(correction: Correction, label: LabelSpec, place: Place) -> list[dict[str, Any]]:
+    """A skeleton's points, every one of the label's. Raises Unfit."""
+    keypoints = correction.geometry.keypoints if correction.geometry is not None else ()
+    try:
+        rows = paired([k.name for k in keypoints], [name for name, _ in label.points])
+    except NoPairingError as error:
+        raise Unfit(f"label '{correction.label[:60]}': {error}") from None
+    return [
+        {
+            "type": "points",
+            "label_id": part.id,
+            "frame": place.number,
+            "points": [keypoints[row].x, keypoints[row].y],
+            "occluded": False,
+            "outside": not keypoints[row].seen,
+            "source": SOURCE,
+            "attributes": part.attributes(),
+        }
+        for row, (_, part) in zip(rows, label.points, strict=True)
+    ]
 
 
 def changed(shape: Shape, correction: Correction, place: Place, labels: Mapping[str, LabelSpec]) -> Shape:
@@ -84,6 +114,8 @@ def points_of(proposal: Proposal, shape: ShapeType, size_hw: tuple[int, int]) ->
         return [(x1 + x2) / 2, (y1 + y2) / 2, x2, y1]
     if shape is ShapeType.POLYGON and proposal.ring:
         return [v for vertex in proposal.ring for v in vertex]
+    if shape is ShapeType.SKELETON and proposal.keypoints:
+        return []
     if shape is ShapeType.MASK and proposal.mask is not None:
         try:
             return [float(v) for v in points_from_rle(proposal.mask, size_hw)]
@@ -98,7 +130,16 @@ def same(stored: Shape, wanted: Shape) -> bool:
     if not wanted.keys() - set(SKIPPED) <= stored.keys():
         return False
     mine, theirs = _bare(wanted), _bare({k: stored[k] for k in wanted if k in stored})
+    if wanted.get("elements"):
+        mine["elements"], theirs["elements"] = _parts(wanted, wanted), _parts(stored, wanted)
     return digest_of(mine) == digest_of(theirs)
+
+
+def _parts(shape: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A skeleton's points by their label, with what is wanted of each; a server fills in the rest."""
+    asked = {e.get("label_id"): e.keys() - set(UNSURE) for e in wanted["elements"]}
+    kept = [{k: e[k] for k in asked.get(e.get("label_id"), ()) if k in e} for e in shape.get("elements") or []]
+    return sorted(kept, key=lambda e: int(e.get("label_id", -1)))
 
 
 def _bare(shape: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,19 +12,19 @@ import cvat_sdk.auto_annotation as cvataa
 import numpy as np
 from PIL import Image
 
-from audit.adapters.cvat.geometry import ShapeError, geometry
+from audit.adapters.cvat.geometry import Geometry, ShapeError, geometry
 from audit.adapters.pictures import PictureError, decode_rgb
 from audit.core.annotations import Predictions, ShapeType
 from audit.core.labels import listing
 from audit.core.masks import box_of, rle_of_rings
-from audit.core.table import objects
+from audit.core.table import FloatArray, objects
 from audit.errors import UsageError
 from audit.ports import PredictItem
 
 LOWEST = 0.01
 """The threshold the function is asked with; what is drawn is decided later."""
-DRAWN = ("any", "rectangle", "polygon", "mask")
-"""Types of labels whose shapes cover an area; others are left out."""
+DRAWN = ("any", "rectangle", "polygon", "mask", "skeleton")
+"""Types of labels whose shapes are drawn; others are left out."""
 
 
 class _Context(cvataa.DetectionFunctionContext):  # type: ignore[misc]  # cvat_sdk states no types
@@ -45,7 +45,10 @@ class _Context(cvataa.DetectionFunctionContext):  # type: ignore[misc]  # cvat_s
 
 
 class FunctionFile:
-    """See ``audit.ports.Predictor``. Never cached: what the code depends on cannot be known."""
+    """See ``audit.ports.Predictor``. Never cached: what the code depends on cannot be known.
+
+    keypoints: of each label that is a skeleton, the points' names.
+    """
 
     needs_images = True
     digest = ""
@@ -60,7 +63,17 @@ class FunctionFile:
         self._left_out = {self.labels.index(name) for name in strange}
         self.notes: tuple[str, ...] = ("a function file is not cached: every run calls it again for every frame",)
         if strange:
-            self.notes += (f"only rectangles, polygons and masks are drawn, so these are left out: {listing(strange)}",)
+            self.notes += (
+                f"only rectangles, polygons, masks and skeletons are drawn, so these are left out: {listing(strange)}",
+            )
+        self._parts = {
+            code: {int(part.id): i for i, part in enumerate(label.sublabels)}
+            for code, label in enumerate(spec)
+            if str(getattr(label, "type", "any") or "any") == "skeleton"
+        }
+        self.keypoints = {
+            self.labels[code]: tuple(str(part.name) for part in spec[code].sublabels) for code in self._parts
+        }
 
     def predict(self, items: Sequence[PredictItem]) -> list[Predictions | str]:
         """One entry per item; a frame on which the function fails is told, and does not end the run."""
@@ -82,23 +95,44 @@ class FunctionFile:
             return f"the function failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
     def _table(self, found: Sequence[Any], hw: tuple[int, int]) -> Predictions:
-        boxes, labels, scores, masks = [], [], [], []
+        boxes, labels, scores, masks, points, rotations = [], [], [], [], [], []
         for made in found:
             raw = made.to_dict()
             label = self._codes[int(raw["label_id"])]
             if label in self._left_out:
                 continue
-            box, mask = _place(raw, hw)
+            place = geometry(raw, hw)
+            rings: tuple[FloatArray, ...] | None = place.points if place.rotation else None
+            if place.shape is ShapeType.SKELETON:
+                rings = self._skeleton(raw, label)
+            box, mask = _place(raw, place, hw)
             boxes.append(box)
             labels.append(label)
             scores.append(float(raw.get("score", 1.0)))
             masks.append(mask)
+            points.append(rings)
+            rotations.append(place.rotation if rings is not None else 0.0)
         return Predictions(
             xyxy=np.array(boxes, np.float64).reshape(-1, 4),
             label=np.array(labels, np.int64),
             score=np.clip(np.array(scores, np.float64), 0, 1),
             mask=objects(masks),
+            points=objects(points),
+            rotation=np.array(rotations, np.float64),
         )
+
+    def _skeleton(self, raw: Mapping[str, Any], label: int) -> tuple[FloatArray, FloatArray]:
+        """A skeleton's points in the order of its label, as ``Predictions.points`` has them. Raises ShapeError."""
+        rows = self._parts.get(label, {})
+        xy, sure = np.full((len(rows), 2), np.nan), np.zeros((len(rows), 2))
+        for part in raw.get("elements") or []:
+            if int(part["label_id"]) not in rows:
+                raise ShapeError(f"a skeleton's point of the unknown label {part['label_id']}")
+            row = rows[int(part["label_id"])]
+            xy[row], sure[row] = [float(v) for v in part["points"]], 0.0 if part.get("outside") else 1.0
+        if not np.isfinite(xy).all():
+            raise ShapeError(f"a skeleton needs all of its {len(rows)} points")
+        return xy, sure
 
 
 def open_function_file(path: Path, parameters: Mapping[str, Any]) -> FunctionFile:
@@ -129,12 +163,11 @@ def _loaded(path: Path) -> ModuleType:
     return module
 
 
-def _place(raw: Mapping[str, Any], hw: tuple[int, int]) -> tuple[tuple[float, ...], bytes | None]:
+def _place(raw: Mapping[str, Any], place: Geometry, hw: tuple[int, int]) -> tuple[tuple[float, ...], bytes | None]:
     """The box around a shape, and its mask (RLE counts of the frame) if it is more than a box. Raises ShapeError."""
-    place = geometry(raw, hw)
-    if place.shape is ShapeType.RECTANGLE and place.points is None:
+    if place.shape in (ShapeType.RECTANGLE, ShapeType.SKELETON):
         return place.xyxy, None
-    if place.shape in (ShapeType.RECTANGLE, ShapeType.POLYGON) and place.points is not None:
+    if place.shape is ShapeType.POLYGON and place.points is not None:
         return place.xyxy, rle_of_rings(place.points, hw)
     if place.shape is ShapeType.MASK and place.mask is not None:
         return tuple(float(v) for v in box_of(place.mask, hw)), place.mask

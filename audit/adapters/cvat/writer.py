@@ -54,6 +54,14 @@ class CvatWriter:
         with self._sense():
             return by_id(raw["shapes"])
 
+    def skeletons(self, job: int) -> dict[str, tuple[str, ...]]:
+        """The points of each of the job's labels that is a skeleton, by its name."""
+        return {
+            name: tuple(part for part, _ in label.points)
+            for name, label in self._labels_of(job).items()
+            if label.type == "skeleton"
+        }
+
     def digest(self, shape: Shape) -> str:
         return digest_of(shape)
 

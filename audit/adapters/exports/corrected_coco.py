@@ -68,7 +68,9 @@ class CocoCopy:
 
 def _place(proposal: Proposal, shape: ShapeType, hw: tuple[int, int]) -> dict[str, Any]:
     """bbox, area and segmentation. Raises Unfit."""
-    x1, y1, x2, y2 = proposal.xyxy
+    if shape is ShapeType.RECTANGLE and proposal.rotation:
+        raise Unfit("COCO holds no turned boxes")
+    x1, y1, x2, y2 = proposal.around
     box = [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)]
     if shape is ShapeType.RECTANGLE:
         return {"bbox": box, "area": round(box[2] * box[3], 2), "segmentation": []}

@@ -72,7 +72,8 @@ def _place(proposal: Proposal, shape: ShapeType, hw: tuple[int, int]) -> dict[st
     """The attributes that say where a shape lies. Raises Unfit."""
     x1, y1, x2, y2 = proposal.xyxy
     if shape is ShapeType.RECTANGLE:
-        return {name: f"{v:.2f}" for name, v in zip(("xtl", "ytl", "xbr", "ybr"), (x1, y1, x2, y2), strict=True)}
+        place = {name: f"{v:.2f}" for name, v in zip(("xtl", "ytl", "xbr", "ybr"), (x1, y1, x2, y2), strict=True)}
+        return {**place, "rotation": f"{proposal.rotation:.2f}"} if proposal.rotation else place
     if shape is ShapeType.ELLIPSE:
         values = ((x1 + x2) / 2, (y1 + y2) / 2, (x2 - x1) / 2, (y2 - y1) / 2)
         return {name: f"{v:.2f}" for name, v in zip(("cx", "cy", "rx", "ry"), values, strict=True)}
