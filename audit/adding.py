@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from audit import journal as journals
+from audit import out_folder
 from audit.core.annotations import Predictions, Snapshot
 from audit.core.findings import Findings
 from audit.errors import ServiceError, UsageError
 from audit.journal import Chain, Journal, link
 from audit.ports import Progress
 from audit.push_engine import Step, Writer
-from audit.push_ports import Line, PushTarget, Report, Shape
+from audit.push_ports import JobView, Line, PushTarget, Report, Shape
 from audit.pushing import SIGNED_OFF, begun, signed_off
-from audit.runs import RunFolder, describe, remove_leftovers, write_manifest, write_table
+from audit.runs import RunFolder, describe, write_manifest, write_table
 
 Box = tuple[float, float, float, float]
 BoxOf = Callable[[Shape], Box]
@@ -103,8 +104,20 @@ class ByFrame:
 
 
 SCORELESS = "this CVAT is too old to keep scores; they stand in the run folder's predictions.parquet only"
+Closed = Callable[[JobView], str]
+"""Why a job is not written to; "" if it is."""
 StepsOf = Callable[[int, Own], tuple[list[Line], list[Step]]]
 """For a job: lines that need no request, and the steps to take."""
+
+
+def accepted(job: JobView) -> str:
+    """Closed is what people have signed off."""
+    return SIGNED_OFF.format(job.id) if signed_off(job) else ""
+
+
+def open_to_all(_: JobView) -> str:
+    """No job is closed."""
+    return ""
 
 
 def carry_out(
@@ -114,19 +127,19 @@ def carry_out(
     target: PushTarget,
     *,
     execute: bool,
-    include_completed: bool = False,
+    closed: Closed,
     progress: Progress,
 ) -> Report:
     """Take the steps of each job, journalled in ``run``; ``cvat-audit undo`` takes them back.
 
-    execute: False only reads, and tells what would be sent. include_completed: also write to jobs in stage
-    acceptance, state completed. Raises UsageError for a wrong login, ServiceError only before anything was
+    execute: False only reads, and tells what would be sent. closed: which jobs are left alone.
+    Raises UsageError for a wrong login, ServiceError only before anything was
     sent; later failures stand in the report.
     """
     if not execute:
-        return _carry_out(jobs, steps_of, target, journals.read(run), None, include_completed, progress)
+        return _carry_out(jobs, steps_of, target, journals.read(run), None, closed, progress)
     with journals.opened(run) as journal:
-        return _carry_out(jobs, steps_of, target, journal, journal, include_completed, progress)
+        return _carry_out(jobs, steps_of, target, journal, journal, closed, progress)
 
 
 def _carry_out(
@@ -135,7 +148,7 @@ def _carry_out(
     target: PushTarget,
     known: Journal,
     journal: Journal | None,
-    include_completed: bool,
+    closed: Closed,
     progress: Progress,
 ) -> Report:
     report = begun(target, known, journal)
@@ -145,7 +158,7 @@ def _carry_out(
             lines, steps = steps_of(job, own)
             report.lines += lines
             if report.failure is None:
-                _job(job, steps, target, journal, report, include_completed)
+                _job(job, steps, target, journal, report, closed)
             else:
                 report.lines += [step.line for step in steps]
             advance()
@@ -161,13 +174,13 @@ def _job(
     target: PushTarget,
     journal: Journal | None,
     report: Report,
-    include_completed: bool,
+    closed: Closed,
 ) -> None:
     """One job. A server that fails ends it all, with what was done told."""
     start = len(report.lines)
     try:
-        if steps and not include_completed and signed_off(target.job(job)):
-            reason = SIGNED_OFF.format(job)
+        reason = closed(target.job(job)) if steps else ""
+        if reason:
             report.lines += [replace(step.line, status="conflict", reason=reason) for step in steps]
         else:
             Writer(target, journal, report).run(job, steps)
@@ -187,7 +200,8 @@ def _left(report: Report, start: int, steps: Sequence[Step]) -> list[Line]:
 
 
 def check_folder(out: Path, command: str, source: str) -> None:
-    """Raises UsageError rather than replace a run of another command or of another source."""
+    """Raises UsageError rather than replace a run of another command or of another source, or a person's files."""
+    out_folder.check(out, source)
     try:
         manifest = RunFolder.open(out).manifest
     except UsageError:
@@ -206,7 +220,6 @@ def write_folder(
 
     It is a run folder without findings, so that all that reads one reads it. facts: more of the manifest.
     """
-    remove_leftovers(out)
     tables = {"frames": snapshot.frames, "annotations": snapshot.annotations, "findings": Findings()}
     for name, table in tables.items():
         write_table(out / f"{name}.parquet", table, snapshot.labels)

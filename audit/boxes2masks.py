@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from audit.adding import BoxOf, carry_out, check_folder, write_folder, write_predictions
+from audit import out_folder
+from audit.adding import BoxOf, accepted, carry_out, check_folder, open_to_all, write_folder, write_predictions
 from audit.box_writing import Converter
 from audit.boxes_to_masks import (
     Cut,
@@ -69,7 +70,7 @@ def find(
     if not store.has_images():
         raise UsageError("SAM needs the images, and there are none")
     segmenter = open_segmenter()
-    out.mkdir(parents=True, exist_ok=True)
+    out_folder.claim(out)
     looker = _Looker(snapshot, segmenter, wanted, cache)
     found = tuple(looker.masks(store, by_frame(snapshot.annotations, rectangles(snapshot, wanted.labels)), progress))
     snapshot = looker.snapshot(_left_out(snapshot))
@@ -113,7 +114,7 @@ def send(
         converter.steps,
         target,
         execute=execute,
-        include_completed=include_completed,
+        closed=open_to_all if include_completed else accepted,
         progress=progress,
     )
     return report, converter.labels

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from audit import journal as journals
-from audit.adding import Box, BoxOf, carry_out, check_folder, write_folder
+from audit import out_folder
+from audit.adding import Box, BoxOf, carry_out, check_folder, open_to_all, write_folder
 from audit.blind import Blind, FrameKey, extended, settled
 from audit.blind import write as write_blind
 from audit.core.annotations import ShapeType, Snapshot
 from audit.core.boxes import iou_matrix
 from audit.core.corrections import Contradiction, Plan
 from audit.core.labels import LabelMatch, listing, match_labels
+from audit.core.skeletons import NoPairingError, by_order, paired
 from audit.core.table import BoolArray
 from audit.errors import UsageError
 from audit.ports import AnnotationStore, Predictor, Progress
 from audit.predicting import Auditor, Cache, Timings, predict
-from audit.prelabelling import NO_MASK, SAME_PLACE, Drawer, Rules, Wish, wishes
-from audit.push_ports import PushTarget, Report
+from audit.prelabelling import SAME_PLACE, SKELETON_KINDS, Drawer, Rules, Wish, is_done, once, wishes
+from audit.push_ports import JobView, PushTarget, Report
 from audit.runs import RunFolder
 
 COMMAND = "prelabel"
+Skeletons = Callable[[int], Mapping[str, tuple[str, ...]]]
+"""The points of each label of a job that is a skeleton, by its name."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,8 @@ class Prelabels:
 
     @property
     def rows(self) -> BoolArray:
-        """(frames,) to draw on."""
-        return np.asarray(self.audited & ~self.blind)
+        """(frames,) to draw on; a frame that two jobs share in one of them only."""
+        return np.asarray(self.audited & ~self.blind & once(self.snapshot))
 
     def wanted(self, rows: Sequence[int]) -> list[Wish]:
         """What to draw on these rows, which are of one job and so lie close together."""
@@ -69,10 +73,12 @@ def prepare(
     choice: Choice,
     cache: Cache,
     progress: Progress,
+    skeletons: Skeletons | None = None,
 ) -> Prelabels:
     """Predict every frame of the store and write the folder ``out``; what was predicted before is not run again.
 
     Blind frames are predicted too: what the model says there is what people are compared with later.
+    skeletons: asks the server for those of a job, None if there is no server.
     Raises UsageError or ServiceError; the same call goes on from there.
     """
     snapshot = store.snapshot(progress)
@@ -83,11 +89,14 @@ def prepare(
     predictor = open_predictor(snapshot)
     try:
         auditor = Auditor(predictor, _matched(predictor, snapshot, choice, progress))
+        keypoints = _keypoints(predictor, auditor.match, snapshot)
+        if keypoints and choice.rules.kind in SKELETON_KINDS:
+            _check_skeletons(keypoints, snapshot, skeletons, progress)
         if predictor.needs_images and not store.has_images():
             raise UsageError(
                 f"{predictor.name} needs the images, and there are none. Say where they are: --images DIR."
             )
-        out.mkdir(parents=True, exist_ok=True)
+        out_folder.claim(out)
         file = out / "predictions.parquet"
         snapshot, audited = predict(
             store, [auditor], snapshot, file, cache=cache, progress=progress, timings=Timings()
@@ -99,7 +108,8 @@ def prepare(
     model = {"name": predictor.name, "digest": predictor.digest, "labels": list(predictor.labels)}
     run = write_folder(out, COMMAND, snapshot, [model], settings=_settings(choice, blind))
     is_blind = np.array([blind.frames.get(key, False) for key in _keys(snapshot)], bool)
-    return Prelabels(run, snapshot, choice.rules, predictor.digest or predictor.name, audited, is_blind)
+    rules = replace(choice.rules, keypoints=keypoints)
+    return Prelabels(run, snapshot, rules, predictor.digest or predictor.name, audited, is_blind)
 
 
 def send(
@@ -120,9 +130,14 @@ def send(
         drawer.steps,
         target,
         execute=execute,
-        include_completed=include_completed,
+        closed=open_to_all if include_completed else _closed,
         progress=progress,
     )
+    if drawer.left:
+        report.notes.append(
+            f"frames left to the people who have worked on them: {len(drawer.left)}; --fill draws there, too, what is "
+            "not labelled yet"
+        )
     if drawer.outdated and not made.rules.replace:
         report.notes.append(
             f"{drawer.outdated} earlier pre-labels are not what these settings draw; "
@@ -131,11 +146,18 @@ def send(
     return report, drawer.labels
 
 
+def _closed(job: JobView) -> str:
+    """Why a job gets no pre-labels; "" if it may."""
+    return f"job {job.id} is in {job.stage}, {job.state}; draw in it all the same with --include-completed" * is_done(
+        job.stage, job.state
+    )
+
+
 def plan_of(made: Prelabels) -> tuple[Plan, dict[str, str]]:
     """What to draw in a copy of an export: on frames without labels, or with ``fill`` where nothing is yet."""
     kept = [w for w in made.wanted(np.flatnonzero(made.rows).tolist()) if _free(made, w)]
     labels = {w.base: w.label for w in kept}
-    bare = tuple(Contradiction((w.base,), w.row, NO_MASK) for w in kept if not w.alternatives)
+    bare = tuple(Contradiction((w.base,), w.row, w.lacking) for w in kept if not w.alternatives)
     return Plan(tuple(w.alternatives[0] for w in kept if w.alternatives), bare), labels
 
 
@@ -147,7 +169,7 @@ def _free(made: Prelabels, wish: Wish) -> bool:
     geometry = wish.alternatives[0].geometry
     if geometry is None:
         return False
-    box: Box = geometry.xyxy
+    box: Box = geometry.around
     return made.rules.fill and float(iou_matrix(np.array([box]), here).max()) < SAME_PLACE
 
 
@@ -167,6 +189,42 @@ def _matched(predictor: Predictor, snapshot: Snapshot, choice: Choice, progress:
         progress.note(f"{predictor.name} cannot draw these labels, which it does not know: "
                       f"{listing(match.unknown_labels)}")  # fmt: skip
     return match
+
+
+def _keypoints(predictor: Predictor, match: LabelMatch, snapshot: Snapshot) -> dict[str, tuple[str, ...]]:
+    """The model's names of a skeleton's points, by label of the task; empty for models of anything else."""
+    given: Mapping[str, tuple[str, ...]] = getattr(predictor, "keypoints", {})
+    found: dict[str, tuple[str, ...]] = {}
+    for cls, code in zip(predictor.labels, match.codes.tolist(), strict=True):
+        if code < 0 or cls not in given:
+            continue
+        label = snapshot.labels[code]
+        if found.setdefault(label, given[cls]) != given[cls]:
+            raise UsageError(f"label '{label}': the model's classes for it have different points; map one of them only")
+    return found
+
+
+def _check_skeletons(
+    keypoints: Mapping[str, tuple[str, ...]], snapshot: Snapshot, skeletons: Skeletons | None, progress: Progress
+) -> None:
+    """Raises UsageError, before hours of prediction, if the task's labels cannot take the model's skeletons."""
+    if skeletons is None:
+        raise UsageError("a copy of an export cannot be given skeletons; draw their boxes with --as rectangle")
+    theirs = skeletons(int(snapshot.frames.job[0])) if len(snapshot.frames) else {}
+    for label, names in keypoints.items():
+        if label not in theirs:
+            raise UsageError(
+                f"label '{label}' of the task is no skeleton, and the model gives skeletons with the points "
+                f"{listing(names, 40)}. Make it a skeleton in CVAT, or draw boxes with --as rectangle."
+            )
+        try:
+            rows = paired(names, theirs[label])
+        except NoPairingError as error:
+            raise UsageError(f"label '{label}': {error}. Or draw boxes with --as rectangle.") from None
+        if by_order(names, theirs[label]):
+            progress.note(f"label '{label}': its points are taken in their order, since no name is the model's")
+        elif len(rows) < len(names):
+            progress.note(f"label '{label}': {len(names) - len(rows)} of the model's points are not among its own")
 
 
 def _check_thresholds(rules: Rules, snapshot: Snapshot) -> None:

@@ -20,7 +20,8 @@ from audit.cli.progress import printable
 from audit.cli.sources import SourceOptions, credentials_of
 
 if TYPE_CHECKING:
-    from audit.push_ports import Line, PushTarget, Report, Shape
+    from audit.adapters.cvat.writer import CvatWriter
+    from audit.push_ports import Line, Report, Shape
     from audit.runs import RunFolder
 
 REASONS_SHOWN = 12
@@ -38,7 +39,7 @@ _SOURCE = (
     ),
     click.option("--workers", type=click.IntRange(1, 16), default=4, show_default=True, help="Downloads at a time."),
     click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1 ...; by default a GPU if there is one."),
-    click.option("--include-completed", is_flag=True, help="Also write to jobs in stage acceptance, state completed."),
+    click.option("--include-completed", is_flag=True, help="Also write to jobs that people have finished."),
     click.option("--dry-run", is_flag=True, help="Send nothing, only tell what would be sent (the default)."),
     click.option("--yes", is_flag=True, help="Really send it. Without this nothing on the server changes."),
     click.option("--json", "as_json", is_flag=True, help="A JSON object with every shape as sent, for programs."),
@@ -73,7 +74,7 @@ def logged_in(where: SourceOptions) -> SourceOptions:
 
 
 @contextmanager
-def opened_target(where: SourceOptions) -> Iterator[PushTarget]:
+def opened_target(where: SourceOptions) -> Iterator[CvatWriter]:
     """The server that SOURCE names, to write to; closed afterwards."""
     from audit.adapters.cvat.writer import CvatWriter
 

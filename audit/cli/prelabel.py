@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,7 +22,7 @@ from audit.errors import UsageError
 if TYPE_CHECKING:
     from audit.core.annotations import Snapshot
     from audit.ports import Predictor
-    from audit.prelabel import Choice, Prelabels
+    from audit.prelabel import Choice, Prelabels, Skeletons
     from audit.push_ports import Report
 
 
@@ -79,12 +79,17 @@ def parameter(value: str) -> tuple[str, Any]:
 )
 @click.option("--threshold", "thresholds", type=threshold, metavar="[LABEL=]SCORE", multiple=True,
               help="Lowest score to draw, for all labels or for one; may be repeated. [default: 0.25]")  # fmt: skip
-@click.option("--as", "kind", type=click.Choice(["auto", "rectangle", "polygon", "mask"]), default="auto",
-              show_default=True, help="What to draw; auto: a mask if there is one and the label takes it.")  # fmt: skip
+@click.option("--as", "kind", type=click.Choice(["auto", "rectangle", "polygon", "mask", "skeleton"]),
+              default="auto", show_default=True,
+              help="What to draw; auto: what the model gives, a mask only if the label takes one.")  # fmt: skip
 @click.option("--blind", type=share, metavar="SHARE", help="Leave this share of the frames without pre-labels (10%).")
 @click.option("--seed", type=click.IntRange(0), help="Of the blind frames' random choice. [default: 0]")
-@click.option("--replace-auto", is_flag=True, help="Replace RUN's own earlier pre-labels that nobody touched.")
-@click.option("--fill", is_flag=True, help="Also draw on frames that hold labels, where nothing is labelled yet.")
+@click.option(
+    "--replace-auto", is_flag=True, help="Replace OUT's own earlier pre-labels on frames that nobody has worked on."
+)
+@click.option(
+    "--fill", is_flag=True, help="Also draw on frames on which somebody has worked, where nothing is labelled yet."
+)
 @click.option("--runtime", type=click.Choice(["auto", "torch", "onnx"]), default="auto", show_default=True,
               help="What runs .pt weights; auto: the faster one.")  # fmt: skip
 @click.option(
@@ -122,8 +127,9 @@ def prelabel(  # noqa: PLR0913 - one parameter per option
     written. Shapes keep their score and say that a model made them (source: auto). Without --yes nothing is
     sent, only counted.
 
-    Frames that somebody has labelled are left alone, and so is what people changed or deleted since. The same
-    command goes on where it was stopped, and adds nothing twice. Frames of the blind share stay empty; OUT
+    Frames on which somebody has worked are left alone, also by --replace-auto; and jobs that are completed or in
+    validation. A frame in two jobs is drawn in one of them. The same command goes on where it was stopped, and
+    adds nothing twice. Frames of the blind share stay empty; OUT
     records which, so that later one can see what pre-labels did to people's labels.
 
     Exit codes: 0 all done, 1 something was refused, 2 wrong use, 3 a service failed.
@@ -148,6 +154,8 @@ def prelabel(  # noqa: PLR0913 - one parameter per option
     choice = Choice(rules, dict(mapping), blind, seed)
 
     def opened(snapshot: Snapshot) -> Predictor:
+        if model:
+            return _model(what, where, snapshot)
         if function_file is None:
             return open_predictors(what, where, choice.mapping, snapshot)[0]
         from audit.adapters.cvat.function_file import open_function_file
@@ -156,6 +164,31 @@ def prelabel(  # noqa: PLR0913 - one parameter per option
 
     made = _predicted(where, opened, out, choice, progress)
     _send(made, where, execute, include_completed, as_json, progress)
+
+
+def _model(what: PredictorOptions, where: SourceOptions, snapshot: Snapshot) -> Predictor:
+    """Weights of any kind: boxes, masks, keypoints or turned boxes."""
+    from audit.adapters.ultralytics.runtimes import OtherTaskError
+
+    try:
+        return open_predictors(what, where, {}, snapshot)[0]
+    except OtherTaskError:
+        from audit.adapters.ultralytics.poses import PosePredictor
+        from audit.adapters.ultralytics.weights import find_weights
+
+        return PosePredictor(find_weights(what.models[0]), device=what.device, image_size=what.image_size)
+
+
+def _skeletons(where: SourceOptions) -> Skeletons | None:
+    """Asks the server for a job's skeletons; None for an export."""
+    if not is_address(where.source):
+        return None
+
+    def asked(job: int) -> Mapping[str, tuple[str, ...]]:
+        with opened_target(where) as target:
+            return target.skeletons(job)
+
+    return asked
 
 
 def _predicted(
@@ -170,7 +203,9 @@ def _predicted(
     from audit.prelabel import prepare
 
     with opened_store(where) as store, closing(PredictionCache(cache_dir("predictions"))) as cache:
-        made = prepare(store, open_predictor, out, choice=choice, cache=cache, progress=progress)
+        made = prepare(
+            store, open_predictor, out, choice=choice, cache=cache, progress=progress, skeletons=_skeletons(where)
+        )
         for line in cache.notes:
             progress.note(line)
     note_problems(progress, made.snapshot.problems, out)

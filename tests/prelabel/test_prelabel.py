@@ -68,7 +68,7 @@ def test_another_folder_doubles_nothing_either(scene: Scene) -> None:
     moved = scene.results(MOVED)
     again = invoke("prelabel", scene.source, "--out", scene.folder / "third", "--predictions", moved, "--yes")
     assert (again.exit_code, scene.shapes()) == (0, before), again.output
-    assert "somebody has labelled this frame" in again.stdout
+    assert "somebody has worked on this frame" in again.stdout
 
 
 def test_thresholds_by_label(scene: Scene) -> None:
@@ -157,11 +157,18 @@ def test_replace_auto_replaces_only_its_own_untouched_shapes(scene: Scene) -> No
 
     assert places(0) == [(18.0, "auto"), (120.0, "auto")]  # the edited one stays, nothing is drawn over it
     assert places(1) == [(120.0, "auto")]  # what somebody deleted does not come back
-    assert places(2) == [(1.0, "manual"), (22.0, "auto"), (120.0, "auto")]
+    # a person drew on this one: it is theirs
+    assert places(2) == [(1.0, "manual"), (20.0, "auto"), (120.0, "auto")]
+    assert "left to the people who have worked on them: 3;" in done.stderr
     assert places(3) == [(22.0, "auto"), (120.0, "auto")]
     after = scene.shapes()
     again = scene.call("prelabel", "--predictions", moved, "--replace-auto", "--yes")
     assert (again.exit_code, scene.shapes()) == (0, after), again.output
+    filled = scene.call("prelabel", "--predictions", moved, "--replace-auto", "--fill", "--yes")
+    assert filled.exit_code == 0, filled.output
+    assert places(0) == [(18.0, "auto"), (120.0, "auto")]
+    assert places(1) == [(120.0, "auto")]
+    assert places(2) == [(1.0, "manual"), (22.0, "auto"), (120.0, "auto")]
     # and back to the first model: what was replaced may come again
     back = scene.call("prelabel", "--predictions", scene.results(BOTH, frames=[3]), "--replace-auto", "--yes",
                       "--frames", "3-3")  # fmt: skip
@@ -208,6 +215,88 @@ def test_completed_jobs_are_left_alone(scene: Scene) -> None:
     assert (done.exit_code, {s["frame"] for s in scene.shapes()}) == (1, {3, 4, 5})
     assert scene.call("prelabel", "--predictions", results, "--yes", "--include-completed").exit_code == 0
     assert len(scene.shapes()) == 12
+
+
+@pytest.mark.parametrize(
+    ("stage", "state", "drawn"),
+    [
+        ("annotation", "new", True),
+        ("annotation", "in progress", True),
+        ("annotation", "rejected", True),
+        ("annotation", "completed", False),
+        ("validation", "new", False),
+        ("acceptance", "new", False),
+    ],
+)
+def test_jobs_that_are_done_with_annotating_get_nothing(scene: Scene, stage: str, state: str, drawn: bool) -> None:
+    scene.server.set_job(scene.jobs[0], stage=stage, state=state)
+    results = scene.results(BOTH)
+    done = scene.call("prelabel", "--predictions", results, "--yes")
+    assert done.exit_code == (0 if drawn else 1), done.output
+    assert {s["frame"] for s in scene.shapes()} == ({0, 1, 2, 3, 4, 5} if drawn else {3, 4, 5})
+    if not drawn:
+        assert f"is in {stage}, {state}" in done.stdout
+    moved = scene.results(MOVED)
+    scene.server.set_job(scene.jobs[1], stage="annotation", state="completed")
+    before = [s for s in scene.shapes() if s["frame"] > 2]
+    scene.call("prelabel", "--predictions", moved, "--replace-auto", "--yes")
+    assert [s for s in scene.shapes() if s["frame"] > 2] == before
+
+
+def overlapping(server: FakeCvat, folder: Path) -> Scene:
+    """Jobs of frames 0-2, 2-4 and 4-5."""
+    scene = Scene(server, folder, server.add_task("t", photos(6), LABELS, segment_size=3, overlap=1))
+    spans = [(job["start_frame"], job["stop_frame"]) for job in server.jobs(scene.task)]
+    assert spans == [(0, 2), (2, 4), (4, 5)]
+    return scene
+
+
+def by_job(scene: Scene) -> list[list[int]]:
+    return [sorted({s["frame"] for s in scene.server.annotations(job)["shapes"]}) for job in scene.jobs]
+
+
+def test_a_frame_in_two_jobs_is_drawn_once(server: FakeCvat, tmp_path: Path) -> None:
+    scene = overlapping(server, tmp_path)
+    results = scene.results(BOTH)
+    done = scene.call("prelabel", "--predictions", results, "--yes")
+    assert (done.exit_code, by_job(scene)) == (0, [[0, 1, 2], [3, 4], [5]]), done.output
+    before = scene.shapes()
+    assert len(before) == 12
+    scene.call("prelabel", "--predictions", results, "--yes")
+    assert scene.shapes() == before
+    moved = scene.results(MOVED)
+    scene.call("prelabel", "--predictions", moved, "--replace-auto", "--yes")
+    assert (by_job(scene), len(scene.shapes())) == ([[0, 1, 2], [3, 4], [5]], 12)
+    assert {s["points"][0] for s in scene.shapes()} == {22.0, 120.0}
+    scene.undo()
+    assert scene.shapes() == []
+
+
+def test_a_shared_frame_goes_to_the_job_that_is_open(server: FakeCvat, tmp_path: Path) -> None:
+    scene = overlapping(server, tmp_path)
+    server.set_job(scene.jobs[0], state="completed")
+    results = scene.results(BOTH)
+    scene.call("prelabel", "--predictions", results, "--yes")
+    assert by_job(scene) == [[], [2, 3, 4], [5]]
+    # opened again: what was drawn in the other job stands
+    server.set_job(scene.jobs[0], state="in progress")
+    scene.call("prelabel", "--predictions", results, "--yes")
+    assert by_job(scene) == [[0, 1], [2, 3, 4], [5]]
+
+
+def test_labels_in_the_other_job_count_as_labels_of_a_shared_frame(server: FakeCvat, tmp_path: Path) -> None:
+    scene = overlapping(server, tmp_path)
+    label = server.labels(scene.task)["person"]
+    mine = {"type": "rectangle", "frame": 2, "label_id": label, "points": [21.0, 30.0, 100.0, 90.0]}
+    server.set_annotations(scene.jobs[1], {"shapes": [mine], "tags": [], "tracks": []})
+    results = scene.results(BOTH)
+    done = scene.call("prelabel", "--predictions", results, "--yes")
+    assert by_job(scene) == [[0, 1], [2, 3, 4], [5]]
+    assert "left to the people who have worked on them: 1;" in done.stderr
+    filled = scene.call("prelabel", "--predictions", results, "--fill", "--yes")
+    drawn = [s for s in server.annotations(scene.jobs[0])["shapes"] if s["frame"] == 2]
+    assert [s["points"][0] for s in drawn] == [120.0]  # the person is there in the other job
+    assert f"a label of job {scene.jobs[1]} is there".replace(str(scene.jobs[1]), "N") in filled.stdout
 
 
 def test_a_server_that_goes_away_is_told_and_the_next_run_goes_on(scene: Scene) -> None:
@@ -288,7 +377,7 @@ def test_a_function_file_as_for_cvat_cli(scene: Scene) -> None:
     assert done.exit_code == 1, done.output
     assert "conflict 5 x the model gives no mask of it" in done.stdout
     assert "the function failed: ValueError: no mood for this one" in done.stderr
-    assert "'body'" in done.stderr
+    assert "body" not in done.output  # the task has no such label
     assert {s["frame"] for s in scene.shapes()} == {0, 2, 3, 4, 5}
     person = scene.server.labels(scene.task)["person"]
     assert {(s["type"], s["label_id"], s["score"]) for s in scene.shapes()} == {("polygon", person, 0.8)}
@@ -330,6 +419,32 @@ def test_an_export_gets_a_pre_labelled_copy(tmp_path: Path, export: Path) -> Non
     assert isinstance(
         invoke("prelabel", export, "--predictions", results, "--out", out, "--replace-auto").exception, UsageError
     )
+
+
+def test_nothing_of_an_export_or_of_a_foreign_folder_is_overwritten(tmp_path: Path, export: Path) -> None:
+    results = tmp_path / "results.json"
+    results.write_text(json.dumps([{"image_id": 11, "category_id": 1, "bbox": PERSON, "score": 0.9}]))
+    files = {p: p.read_bytes() for p in export.rglob("*") if p.is_file()}
+    into = invoke("prelabel", export, "--predictions", results, "--out", export, "--yes")
+    assert "is what is to be read" in str(into.exception)
+    # the same export under the name that the copy would get
+    (export / "annotations.json").rename(export / "corrected.json")
+    beside = invoke(
+        "prelabel", export / "corrected.json", "--images", export / "images", "--predictions", results, "--out", export,
+        "--yes",
+    )  # fmt: skip
+    assert "corrected.json that cvat-audit did not make" in str(beside.exception)
+    (export / "corrected.json").rename(export / "annotations.json")
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "corrected.json").write_text("somebody's")
+    foreign = invoke("prelabel", export, "--predictions", results, "--out", theirs, "--yes")
+    assert isinstance(foreign.exception, UsageError)
+    assert [p.name for p in theirs.iterdir()] == ["corrected.json"]
+    (theirs / "corrected.json").rename(theirs / "notes.json")
+    assert invoke("prelabel", export, "--predictions", results, "--out", theirs, "--yes").exit_code == 0
+    assert (theirs / "notes.json").read_text() == "somebody's"
+    assert {p: p.read_bytes() for p in export.rglob("*") if p.is_file()} == files
 
 
 @pytest.fixture
