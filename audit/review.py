@@ -14,7 +14,7 @@ import numpy as np
 from audit import decisions
 from audit.checks import with_reasons
 from audit.core.decisions import Decision, Verdict
-from audit.core.findings import Findings, FindingType, with_ids
+from audit.core.findings import Findings, FindingType, span_of, with_ids
 from audit.core.questions import Answer, Question, blind_question, question, verdict
 from audit.core.table import objects
 from audit.errors import ServiceError, UsageError
@@ -95,6 +95,7 @@ class Review:
         self._by_chance = _by_chance(real, blind)
         self._drawn: set[str] = set()
         self._candidates = _candidates(run, self.findings)
+        self._number = run.frames().number
         self._wanted = voices(map(str, real.id), plan.overlap)
         self._said: dict[str, dict[str, Verdict]] = {}
         self._closed = np.zeros(len(self.findings), bool)
@@ -167,7 +168,15 @@ class Review:
         f, names = self.findings, (*self.run.labels, "")
         if self.is_blind(row):
             return blind_question(names[f.label[row]])
-        return question(int(f.type[row]), names[f.label[row]], names[f.suggested_label[row]], float(f.score[row]))
+        label, suggested, score = names[f.label[row]], names[f.suggested_label[row]], float(f.score[row])
+        return question(int(f.type[row]), label, suggested, score, span=self._span(row))
+
+    def _span(self, row: int) -> str:
+        """On which frames of a video the finding in this row shows, in words; "" for a single one."""
+        f = self.findings[np.array([row])]
+        first, last = f.span()
+        number = self._number
+        return span_of(int(f.frames[0]), int(number[first[0]]), int(number[last[0]]))
 
     def label(self, row: int) -> str:
         """What the shape of the finding in this row is called now, "" if there is none."""

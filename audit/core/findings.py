@@ -126,6 +126,11 @@ def caption(finding_type: int, label: str, suggested: str, score: float) -> str:
     return f"{kind.title}: {what} ({100 * score:.1f} %)"
 
 
+def span_of(frames: int, first: int, last: int) -> str:
+    """Words for frames of a video: "on 300 frames, 12 to 311"; "" for one. first, last: as people know them."""
+    return f"on {frames} frames, {first} to {last}" if frames > 1 else ""
+
+
 def with_ids(findings: Findings, snapshot: Snapshot, *, whole: BoolArray | None = None) -> Findings:
     """The findings with ids that hash their facts: where, what, which shapes, to the whole pixel.
 

@@ -44,14 +44,17 @@ class Question:
     other: str = "Other label …"
 
 
-def question(finding_type: int, label: str, suggested: str, score: float) -> Question:
+def question(finding_type: int, label: str, suggested: str, score: float, *, span: str = "") -> Question:
     """The question about a finding of this type. label, suggested: names, "" for none. score: in [0, 1].
 
+    span: of a cause that shows on many frames of a video, on which (``audit.core.findings.span_of``).
     "Yes" always affirms the question as it stands, so for an extra label it is "no" that accepts the finding.
     """
     kind = FindingType(finding_type)
     label, suggested = _shown(label), _shown(suggested)
     sure = f"({100 * score:.1f} %)"
+    if span:
+        sure = f"{span[0].upper()}{span[1:]} {sure}"
     if kind is FindingType.MISSING_ANNOTATION:
         text = f"Is there {_article(suggested)} {suggested} here? {sure}"
         return Question(text, "Yes, add it", "No, nothing to add")
@@ -62,7 +65,7 @@ def question(finding_type: int, label: str, suggested: str, score: float) -> Que
             f"Which outline fits the {label} better? {sure}", "The dashed blue one", "The orange one", other=KEEP
         )
     if kind is FindingType.EXTRA_ANNOTATION:
-        text = f"Is there anything here at all? It is labelled {label}, perhaps wrongly {sure}"
+        text = f"Is there anything here at all? It is labelled {label}, perhaps wrongly{'.' if span else ''} {sure}"
         return Question(text, "Yes, keep the label", "No, remove it", accepts=Answer.NO)
     return _without_model(kind, label, sure)
 

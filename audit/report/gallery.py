@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from audit.adapters.pictures import PictureError, decode_rgb
 from audit.core.annotations import Annotations, Frames, Predictions
-from audit.core.findings import Findings, FindingType, caption
+from audit.core.findings import Findings, FindingType, caption, span_of
 from audit.ports import Progress
 from audit.report.crops import BUDGET_BYTES, View, data_uri, jpeg, view_of
 from audit.report.outlines import Path, annotation_path, box_path, difference_paths, prediction_path
@@ -28,7 +28,10 @@ MAX_TEXT = 300
 
 @dataclass(frozen=True)
 class Card:
-    """One finding, ready to be shown. label: code by which the page filters. photo: data URI, "" for none."""
+    """One finding, ready to be shown. label: code by which the page filters. photo: data URI, "" for none.
+
+    span: on which frames of a video it shows, in words; "" for a single one.
+    """
 
     rank: int
     id: str
@@ -39,6 +42,7 @@ class Card:
     reason: str
     image: str
     frame: int
+    span: str
     annotation_id: int | None
     assignee: str
     link: str
@@ -138,6 +142,7 @@ class CardMaker:
             reason=shorten(row["reason"] or ""),
             image=shorten(row["image"]),
             frame=row["frame"],
+            span=span_of(row["frames"], row["first_frame"], row["last_frame"]),
             annotation_id=row["annotation_id"],
             assignee=shorten(row["assignee"] or ""),
             link=safe_link(row["link"]),

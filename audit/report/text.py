@@ -104,9 +104,14 @@ def _rich_table(rows: list[Mapping[str, Any]], with_link: bool) -> Table:
         table.add_column("link", no_wrap=True, overflow="fold")
     for rank, row in enumerate(rows, 1):
         cells = [str(rank), row_caption(row), *([_chance(row)] if corrected else [])]
-        cells += [row["image"], str(row["frame"]), row["id"], *([row["link"] or ""] if with_link else [])]
+        cells += [row["image"], _frame(row), row["id"], *([row["link"] or ""] if with_link else [])]
         table.add_row(*(Text(printable(cell)) for cell in cells))
     return table
+
+
+def _frame(row: Mapping[str, Any]) -> str:
+    """The frame that shows it most, and of many the first and the last: "40 (12-311)"."""
+    return str(row["frame"]) if row["frames"] == 1 else f"{row['frame']} ({row['first_frame']}-{row['last_frame']})"
 
 
 def _chance(row: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from audit.core.decisions import Verdict
-from audit.core.findings import MODEL_FREE, FindingType
+from audit.core.findings import MODEL_FREE, FindingType, span_of
 from audit.core.questions import Answer, question, verdict
 
 WORDS = {
@@ -27,6 +27,16 @@ WORDS = {
 @pytest.mark.parametrize("kind", FindingType)
 def test_every_type_asks_in_plain_words(kind: FindingType) -> None:
     assert question(kind, "Car", "Pedestrian", 0.999).text == WORDS[kind]
+
+
+@pytest.mark.parametrize("kind", FindingType)
+def test_one_question_stands_for_all_frames_of_a_cause(kind: FindingType) -> None:
+    span = span_of(300, 12, 311)
+    asked = question(kind, "Car", "Pedestrian", 0.999, span=span)
+    before = WORDS[kind].removesuffix(" (99.9 %)")
+    before += "." if before[-1] not in ".?" else ""
+    assert asked.text == f"{before} On 300 frames, 12 to 311 (99.9 %)"
+    assert span_of(1, 12, 12) == ""
 
 
 @pytest.mark.parametrize("kind", FindingType)
@@ -54,3 +64,13 @@ def test_a_name_neither_hides_the_question_nor_turns_it_around() -> None:
     for name in ("an animal", "an umbrella", "a unicycle", "a car", "a user"):
         asked = question(FindingType.MISSING_ANNOTATION, "", name.split()[1], 0.5)
         assert asked.text.startswith(f"Is there {name} here?")
+
+
+def test_a_box_is_no_answer_to_where_an_outline_runs() -> None:
+    """Nothing could be taken over, so nothing is offered: "yes" notes it for a person to draw."""
+    asked = question(FindingType.LOW_OVERLAP, "Car", "Car", 0.999, box_only=True)
+    assert asked.text == "Does the outline of this Car miss part of it, or take in something else? (99.9 %)"
+    assert (asked.yes, asked.no) == ("Yes, note it for redrawing", "No, it fits")
+    assert verdict(asked, Answer.YES) is Verdict.ACCEPT
+    for kind in set(FindingType) - {FindingType.LOW_OVERLAP}:
+        assert question(kind, "Car", "Bus", 0.5, box_only=True) == question(kind, "Car", "Bus", 0.5)

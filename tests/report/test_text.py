@@ -148,3 +148,8 @@ def test_a_table_says_what_verdicts_made_of_the_scores() -> None:
     assert "real" in lines[0].split()
     assert [line.split("(88.5 %)")[1].split("a.jpg")[0].strip() for line in lines[1:4]] == ["yes", "no", "64 %"]
     assert "real" not in written(write_table, [ROW]).splitlines()[0].split()
+
+
+def test_a_cause_on_many_frames_shows_from_which_to_which() -> None:
+    rows = [{**ROW, "frames": 300, "first_frame": 2, "last_frame": 311}]
+    assert " 7 (2-311) " in written(write_table, rows, width=200)

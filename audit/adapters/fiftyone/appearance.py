@@ -36,7 +36,7 @@ FINDING_ATTRIBUTES = {
         ]
     ),
     "number": ["score", "iou", "prediction_score"],
-    "id": ["annotation_id", "job"],
+    "id": ["annotation_id", "job", "frames", "first_frame", "last_frame"],
 }
 """Attributes of a finding that the App can filter by, and what they hold."""
 

@@ -198,6 +198,7 @@ def _finding_facts(snapshot: Snapshot, rows: Findings, i: int) -> Document:
     frame = int(rows.frame[i])
     job = int(snapshot.frames.job[frame])
     suggested = _word(snapshot, rows.suggested_label[i])
+    first, last = (int(end[i]) for end in rows.span())
     return {
         "finding_id": str(rows.id[i]),
         "type": FindingType(rows.type[i]).title,
@@ -211,6 +212,9 @@ def _finding_facts(snapshot: Snapshot, rows: Findings, i: int) -> Document:
         "assignee": next((j.assignee for j in snapshot.jobs if j.id == job), ""),
         "cvat_link": snapshot.frame_link(frame),
         "reason": str(rows.reason[i]),
+        "frames": int(rows.frames[i]),
+        "first_frame": int(snapshot.frames.number[first]),
+        "last_frame": int(snapshot.frames.number[last]),
     }
 
 
