@@ -13,8 +13,8 @@ from audit.adapters.ultralytics.environment import load_opencv
 from audit.boxes_to_masks import Cut, Outline
 from audit.core.masks import decode, encode
 from audit.core.table import FloatArray
-from audit.serving.interacting import framed
-from audit.serving.replies import Region, polygon_points, tight
+from audit.serving.drawing import framed
+from audit.serving.replies import AnyRegion, polygon_points, tight
 from audit.serving.sam_networks import Network, open_sam
 
 BOXES_AT_ONCE = 32
@@ -63,7 +63,7 @@ def open_segmenter(wanted: str, *, device: str | None = None) -> BoxSegmenter:
     return BoxSegmenter(open_sam(wanted, device=device))
 
 
-def _cut(region: Region | None, score: float, frame_hw: tuple[int, int]) -> Cut:
+def _cut(region: AnyRegion | None, score: float, frame_hw: tuple[int, int]) -> Cut:
     score = min(max(score, 0.0), 1.0) if np.isfinite(score) else 0.0
     if region is None:
         return Cut(None, score)
@@ -73,7 +73,7 @@ def _cut(region: Region | None, score: float, frame_hw: tuple[int, int]) -> Cut:
     return Cut(encode(whole), score)
 
 
-def _left_out(region: Region) -> tuple[str, float]:
+def _left_out(region: AnyRegion) -> tuple[str, float]:
     """What one polygon cannot show of a mask, its holes and its other parts, in words and as a share of the mask."""
     cv2 = load_opencv()
     rings, tree = cv2.findContours(np.pad(region.mask.astype(np.uint8), 1), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)

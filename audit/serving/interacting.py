@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from audit.core.table import FloatArray, IntArray
+from audit.core.table import FloatArray
 from audit.serving import settings
+from audit.serving.drawing import framed
 from audit.serving.embeddings import Embedding, EmbeddingCache
 from audit.serving.heap import reuse_memory
 from audit.serving.redis_store import RedisStore
-from audit.serving.replies import Region, Reply, interactor_reply, tight
+from audit.serving.replies import AnyRegion, Reply, interactor_reply
 from audit.serving.requests import MAX_MEGAPIXELS, Body, Picture, PromptRequest, prompt_request
 from audit.serving.sam_networks import Network, Prompts, open_sam
 
@@ -42,7 +41,7 @@ class Interactor:
         return self._reply(region, float(found.score[best]), request, embedding, reason)
 
     def _reply(
-        self, region: Region | None, score: float, request: PromptRequest, embedding: Embedding, reason: str
+        self, region: AnyRegion | None, score: float, request: PromptRequest, embedding: Embedding, reason: str
     ) -> Reply:
         text = interactor_reply(region, score, request.output, embedding.frame_hw)
         return Reply(text, f"nothing found: {reason}" if reason else f"score {score:.2f}")
@@ -86,61 +85,6 @@ def _cut(box: FloatArray | None, frame_hw: tuple[int, int]) -> FloatArray | None
     cut = np.clip(box, 0, [w, h, w, h])
     wide_enough = min(cut[2] - cut[0], cut[3] - cut[1]) >= min(MIN_BOX_PX, h, w)
     return cut if wide_enough else None
-
-
-def framed(logits: NDArray[np.float32], gain_xy: tuple[float, float], frame_hw: tuple[int, int]) -> Region | None:
-    """The mask in the frame's pixels, from logits on the decoder's grid, drawn only where it can be.
-
-    logits: (256, 256). gain_xy: grid cells per pixel. None if no pixel is inside.
-    """
-    rows, columns = np.flatnonzero((logits > 0).any(axis=1)), np.flatnonzero((logits > 0).any(axis=0))
-    if not len(rows):
-        return None
-    (h, w), (gain_x, gain_y) = frame_hw, gain_xy
-    # interpolation reaches less than one cell beyond the outermost one that is inside
-    left, right = _span(columns, gain_x, w)
-    top, bottom = _span(rows, gain_y, h)
-    if right <= left or bottom <= top:
-        return None
-    return tight(
-        _drawn(logits, (np.arange(left, right) + 0.5) * gain_x - 0.5, (np.arange(top, bottom) + 0.5) * gain_y - 0.5),
-        left,
-        top,
-    )
-
-
-def _drawn(
-    logits: NDArray[np.float32], x: NDArray[np.floating[Any]], y: NDArray[np.floating[Any]]
-) -> NDArray[np.bool_]:
-    """(len(y), len(x)) where bilinear interpolation at these places of the grid is above zero; edges are repeated.
-
-    Between two grid rows of one sign the answer is known: only where the sign turns is anything computed.
-    """
-    (x0, x1, fx), (y0, y1, fy) = _taps(x, logits.shape[1]), _taps(y, logits.shape[0])
-    across = logits[:, x0] * (1 - fx) + logits[:, x1] * fx
-    inside = across > 0
-    first, stop = np.searchsorted(y0, [np.arange(len(logits)), np.arange(1, len(logits) + 1)])
-    below = np.vstack([inside[1:], inside[-1:]])
-    drawn = np.repeat(inside & below, stop - first, axis=0)
-    band, column = np.nonzero(inside ^ below)
-    heights = (stop - first)[band]
-    before = np.repeat(np.cumsum(heights) - heights, heights)
-    row = np.repeat(first[band], heights) + np.arange(heights.sum()) - before
-    band, column = np.repeat(band, heights), np.repeat(column, heights)
-    drawn[row, column] = across[y0[row], column] * (1 - fy[row]) + across[y1[row], column] * fy[row] > 0
-    return drawn
-
-
-def _taps(at: NDArray[np.floating[Any]], side: int) -> tuple[IntArray, IntArray, NDArray[np.float32]]:
-    """The two grid cells around each place, and how far it lies towards the second."""
-    at = np.clip(at, 0, side - 1)
-    low = at.astype(np.int64)
-    return low, np.minimum(low + 1, side - 1), (at - low).astype(np.float32)
-
-
-def _span(cells: NDArray[np.int64], gain: float, side: int) -> tuple[int, int]:
-    first, last = (cells[0] - 0.5) / gain, (cells[-1] + 1.5) / gain
-    return max(int(np.floor(first)), 0), min(int(np.ceil(last)), side)
 
 
 def _warm_up(network: Network) -> None:

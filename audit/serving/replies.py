@@ -6,12 +6,14 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audit.adapters.ultralytics.environment import load_opencv
+from audit.core.table import IntArray
 
 MAX_POLYGON_POINTS = 200
 """More corners than this cannot be edited by hand."""
@@ -33,6 +35,35 @@ class Region:
         h, w = self.mask.shape
         return [self.left, self.top, self.left + w - 1, self.top + h - 1]
 
+    @property
+    def runs(self) -> IntArray:
+        """Lengths row by row, alternately outside (perhaps 0 pixels at first) and inside."""
+        flat = self.mask.ravel()
+        edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+        return np.diff(np.concatenate([[0, 0] if flat[0] else [0], edges, [flat.size]]))
+
+
+@dataclass(frozen=True)
+class RunRegion:
+    """A ``Region`` told by its runs, of which the pixels are drawn only when they are asked for. hw: its size."""
+
+    runs: IntArray
+    hw: tuple[int, int]
+    left: int
+    top: int
+
+    @cached_property
+    def mask(self) -> NDArray[np.bool_]:
+        return np.repeat(np.arange(len(self.runs)) % 2 == 1, self.runs).reshape(self.hw)
+
+    @property
+    def inclusive_box(self) -> list[int]:
+        """As a ``Region``'s."""
+        return [self.left, self.top, self.left + self.hw[1] - 1, self.top + self.hw[0] - 1]
+
+
+AnyRegion: TypeAlias = Region | RunRegion
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -51,15 +82,12 @@ def tight(mask: NDArray[np.bool_], left: int = 0, top: int = 0) -> Region | None
     return Region(np.ascontiguousarray(part), left + int(columns[0]), top + int(rows[0]))
 
 
-def mask_points(region: Region) -> list[int]:
+def mask_points(region: AnyRegion) -> list[int]:
     """CVAT's points of a mask: lengths of runs row by row, zeros first (perhaps 0 of them), then the inclusive box."""
-    flat = region.mask.ravel()
-    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    starts = np.concatenate([[0], edges, [flat.size]]) if not flat[0] else np.concatenate([[0, 0], edges, [flat.size]])
-    return [*np.diff(starts).tolist(), *region.inclusive_box]
+    return [*region.runs.tolist(), *region.inclusive_box]
 
 
-def polygon_points(region: Region) -> list[float]:
+def polygon_points(region: AnyRegion) -> list[float]:
     """One polygon [x1, y1, x2, y2, ...] around the mask's largest part, along the edges of its pixels.
 
     Simplified to at most ``MAX_POLYGON_POINTS``; holes and other parts are left out, since a polygon has none.
@@ -81,12 +109,12 @@ def polygon_points(region: Region) -> list[float]:
     return [round(float(v), 2) for v in xy.ravel()]
 
 
-def _corners(region: Region) -> list[float]:
+def _corners(region: AnyRegion) -> list[float]:
     x1, y1, x2, y2 = (float(v) for v in region.inclusive_box)
     return [x1, y1, x2 + 1, y1, x2 + 1, y2 + 1, x1, y2 + 1]
 
 
-def rectangle_points(region: Region) -> list[float]:
+def rectangle_points(region: AnyRegion) -> list[float]:
     """Tight box around the mask: left, top, right, bottom along the edges of its pixels."""
     x1, y1, x2, y2 = region.inclusive_box
     return [float(x1), float(y1), float(x2 + 1), float(y2 + 1)]
@@ -97,7 +125,7 @@ def confidence_text(confidence: float) -> str:
     return f"{min(max(confidence, 0.0), 1.0):.2f}"
 
 
-def interactor_reply(region: Region | None, confidence: float, output: str, frame_hw: tuple[int, int]) -> str:
+def interactor_reply(region: AnyRegion | None, confidence: float, output: str, frame_hw: tuple[int, int]) -> str:
     """The answer to prompts: one shape, since CVAT makes an object of each; none if nothing was found.
 
     output: "mask" (all that CVAT's web UI takes), "polygon" or "rectangle"; "legacy" for ``{"mask": rows}``.
@@ -106,7 +134,7 @@ def interactor_reply(region: Region | None, confidence: float, output: str, fram
         return '{"mask": ' + _rows(region, frame_hw) + "}"
     if region is None:
         return json.dumps({"shapes": []})
-    encoders: Mapping[str, Callable[[Region], Sequence[float]]] = {
+    encoders: Mapping[str, Callable[[AnyRegion], Sequence[float]]] = {
         "mask": mask_points,
         "polygon": polygon_points,
         "rectangle": rectangle_points,
@@ -170,7 +198,7 @@ def _digits(mask: NDArray[np.bool_]) -> str:
     return text[:-1].tobytes().decode("ascii")
 
 
-def _rows(region: Region | None, frame_hw: tuple[int, int]) -> str:
+def _rows(region: AnyRegion | None, frame_hw: tuple[int, int]) -> str:
     whole = np.zeros(frame_hw, bool)
     if region is not None:
         h, w = region.mask.shape

@@ -21,8 +21,9 @@ from audit.adapters.pictures import decode_rgb
 from audit.adapters.ultralytics.environment import load_ultralytics
 from audit.errors import UsageError
 from audit.serving import sam_onnx
+from audit.serving.drawing import framed
 from audit.serving.embeddings import EmbeddingCache
-from audit.serving.interacting import Interactor, framed
+from audit.serving.interacting import Interactor
 from audit.serving.requests import BadRequestError, prompt_request
 from audit.serving.sam_networks import Network, Prompts, open_sam
 from audit.serving.sam_weights import kind_of, open_sam_weights
@@ -87,7 +88,7 @@ def test_a_repeated_click_decodes_and_encodes_nothing(fresh: Interactor, monkeyp
     def never(*_: object) -> None:
         raise AssertionError("a repeated click must not decode the picture")
 
-    monkeypatch.setattr("audit.serving.requests.decode_rgb", never)
+    monkeypatch.setattr("audit.serving.requests.decode", never)
     monkeypatch.setattr("audit.serving.requests.base64.b64decode", never)
     monkeypatch.setattr(fresh.network, "encode", never)
     for x in (150, 160, 170):
