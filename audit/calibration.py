@@ -1,9 +1,13 @@
-"""``calibration.json`` in a run: how far its scores held on planted mistakes that they were not learnt from."""
+"""``calibration.json`` in a run: how far its scores held on planted mistakes that they were not learnt from.
+
+And how many labels are taken to be wrong in each way, which its scores rest on.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +25,19 @@ FEWEST = 150
 
 @dataclass(frozen=True)
 class Calibration:
-    """bins: of all types together. error: expected calibration error. by_type: error and number of findings."""
+    """bins: of all types together. error: expected calibration error. by_type: error and number of findings.
+
+    rates: the estimated share of the labels that is wrong in each way (of Missing label, as many again are missing).
+    """
 
     bins: Reliability
     error: float
     by_type: dict[FindingType, tuple[float, int]]
+    rates: dict[FindingType, float] = field(default_factory=dict)
 
 
-def write_calibration(run: Path, judged: HeldOut) -> None:
-    """Write the file, or remove an earlier audit's if there is too little to tell."""
+def write_calibration(run: Path, judged: HeldOut, rates: Mapping[FindingType, float] | None = None) -> None:
+    """Write the file, or remove an earlier audit's if there is too little to tell. rates: see ``Calibration``."""
     if len(judged) < FEWEST:
         (run / FILE).unlink(missing_ok=True)
         return
@@ -41,6 +49,7 @@ def write_calibration(run: Path, judged: HeldOut) -> None:
         "findings": len(judged),
         "error": calibration_error(bins),
         "bins": {name: values.tolist() for name, values in bins.columns().items()},
+        "rates": {k.code: rate for k, rate in (rates or {}).items()},
         "types": {k.code: {"error": errors[k], "findings": len(part)} for k, part in kinds.items()},
     }
     with atomic(run / FILE, "w") as stream:
@@ -55,6 +64,7 @@ def read_calibration(run: Path) -> Calibration | None:
         bins = Reliability(**{name: np.array(told["bins"][name]) for name in Reliability().columns()})
         codes = {k.code: k for k in FindingType}
         by_type = {codes[c]: (float(t["error"]), int(t["findings"])) for c, t in told["types"].items() if c in codes}
-        return Calibration(bins, float(told["error"]), by_type)
+        rates = {codes[c]: float(rate) for c, rate in told.get("rates", {}).items() if c in codes}
+        return Calibration(bins, float(told["error"]), by_type, rates)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

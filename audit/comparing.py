@@ -162,8 +162,10 @@ def _study(comparison: Comparison, frame_hw: IntArray) -> Knowledge:
         )
         give_back()  # of the frames in between, which were read as well
     evidence, n_labels = combine(parts), len(comparison.snapshot.labels)
-    write_calibration(comparison.predictions.parent, held_out(evidence.sample, frame_hw[::step], n_labels, PRIOR))
-    return study(evidence, n_labels)
+    known = study(evidence, n_labels)
+    told = held_out(evidence.sample, frame_hw[::step], n_labels, PRIOR)
+    write_calibration(comparison.predictions.parent, told, known.rates)
+    return known
 
 
 def _found(  # noqa: PLR0913, PLR0917 - what is known of the whole, for one block of it

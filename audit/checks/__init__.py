@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from audit.checks.calibration import CANDIDATES, Weights, learnt
+from audit.checks.calibration import CANDIDATES, RATE, Learnt, Weights, learnt, moved
 from audit.checks.duplicate import duplicate_annotation
 from audit.checks.evidence import FLOOR, Evidence
 from audit.checks.extra import extra_annotation
@@ -41,11 +41,15 @@ LIKELY_TWICE = 0.5
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What holds for the whole of the data: its habits, and how much each trait of a finding tells on it."""
+    """What holds for the whole of the data: its habits, and how much each trait of a finding tells on it.
+
+    rates: the share of the labels that is taken to be wrong in each way; empty if there was nothing to learn from.
+    """
 
     habits: Habits
     weights: Weights
     outlines: OutlineKnowledge
+    rates: Mapping[FindingType, float] = field(default_factory=dict)
 
 
 def study(evidence: Evidence, n_labels: int, *, prior: Weights = PRIOR, learn: bool = True) -> Knowledge:
@@ -55,8 +59,12 @@ def study(evidence: Evidence, n_labels: int, *, prior: Weights = PRIOR, learn: b
     a copy of a sample of it (``audit.checks.calibration``).
     """
     habits = habits_of(evidence, n_labels)
-    weights = learnt(evidence, n_labels, habits, prior) if learn else prior
-    return Knowledge(habits, weights, study_outlines(evidence, n_labels, habits, learn=learn))
+    known = learnt(evidence, n_labels, habits, prior) if learn else Learnt(prior)
+    outlines = study_outlines(evidence, n_labels, habits, learn=learn)
+    if len(evidence.outlines):
+        rate = known.rates.get(FindingType.LOW_OVERLAP, RATE)
+        outlines = replace(outlines, weights=moved(outlines.weights, rate))
+    return Knowledge(habits, known.weights, outlines, known.rates)
 
 
 def find(

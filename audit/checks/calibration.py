@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -25,14 +26,17 @@ from audit.core.boxes import area, overlapping_pairs
 from audit.core.findings import FindingType
 from audit.core.table import BoolArray, FloatArray, IntArray, present
 from audit.trust.learning import fitted, probability
-from audit.trust.planting import SOUND, Planted, plant
+from audit.trust.planting import SOUND, Planted, number_planted, plant
+from audit.trust.prevalence import Witness, prevalence, shift
 
 RATE = 0.05
-"""Share of the annotations that each kind of mistake is taken to have hit."""
+"""Share of the annotations that each kind of mistake is planted into, and taken to have hit until more is known."""
 COST_FRAMES = 500
 """Frames that evidence is gathered of again, all repetitions together: bounds the cost."""
 MOST_REPEATS = 8
 """More copies of a small task tell little that is new."""
+COUNTED_FRAMES = 1000
+"""Frames whose likely mistakes are added up to estimate how many there are."""
 FEWEST = 5
 """With fewer labels there is nothing to learn from."""
 STRENGTH = 2.0
@@ -62,19 +66,74 @@ def candidates(evidence: Evidence, habits: Habits) -> dict[FindingType, Candidat
     return {kind: of(evidence, habits) for kind, of in CANDIDATES.items()}
 
 
-def learnt(evidence: Evidence, n_labels: int, habits: Habits, prior: Weights) -> Weights:
+@dataclass(frozen=True)
+class Learnt:
+    """What planted mistakes taught. weights: of each type's traits. rates: the share of the labels that is taken to be
+    wrong in each way, which the weights' constants already hold; empty where there was nothing to learn from."""
+
+    weights: Weights
+    rates: Mapping[FindingType, float] = field(default_factory=dict)
+
+
+def learnt(evidence: Evidence, n_labels: int, habits: Habits, prior: Weights) -> Learnt:
     """The weights of each type's traits for this data, starting from the prior ones.
 
     The labels hold real mistakes beside the planted ones. What the prior takes for a mistake already
     therefore counts less as an example of a sound label: by the square of the chance that it is one (the
-    chance alone left scores too low where a few labels held many mistakes).
+    chance alone left scores too low where a few labels held many mistakes). How many there are of each type is
+    estimated at the end, and the scores are shifted by that (``audit.trust.prevalence``).
     """
     sample = evidence.sample
     frames = len(np.unique(sample.annotations.frame))
     copies = min(MOST_REPEATS, max(1, COST_FRAMES // max(frames, 1)))
     usual = habits if sample.step > 1 else None
     parts = list(examples(sample, evidence.frame_hw, n_labels, usual, copies, habits.kin))
-    return {kind: weights_from([p[kind] for p in parts], before) for kind, before in prior.items()} if parts else prior
+    if not parts:
+        return Learnt(prior)
+    weights = {kind: weights_from([p[kind] for p in parts], before) for kind, before in prior.items()}
+    some = _some_frames(evidence)
+    actual = {kind: found.traits for kind, found in candidates(some, habits).items()}
+    rates = estimated(weights, parts, int(usable(sample).sum()), actual, len(some.labels))
+    return Learnt({kind: moved(w, rates[kind]) for kind, w in weights.items()}, rates)
+
+
+def _some_frames(evidence: Evidence) -> Evidence:
+    """Every k-th frame's labels, pairs of labels and predictions without one, of about ``COUNTED_FRAMES`` frames."""
+    step = max(1, len(evidence.frame_hw) // COUNTED_FRAMES)
+    if step == 1:
+        return evidence
+    twins, frame = evidence.twins, evidence.annotations.frame
+    return replace(
+        evidence,
+        labels=evidence.labels[evidence.labels.frame % step == 0],
+        unexplained=evidence.unexplained[evidence.unexplained.frame % step == 0],
+        twins=twins[frame[twins.left] % step == 0],
+    )
+
+
+def estimated(
+    weights: Weights,
+    parts: Sequence[Examples],
+    planted_among: int,
+    actual: Mapping[FindingType, FloatArray],
+    labels: int,
+) -> dict[FindingType, float]:
+    """The share of the labels that is wrong in each way.
+
+    parts: what the weights were learnt from, planted_among: the labels of each. actual: traits of the candidates among
+    the labels as they are, of which there are so many.
+    """
+    plantings = len(parts) * number_planted(planted_among, RATE)
+    witnesses = {}
+    for kind, traits in actual.items():
+        planted = np.concatenate([p[kind][0][p[kind][1] > 0] for p in parts])
+        witnesses[kind] = Witness(traits @ weights[kind], planted @ weights[kind], plantings)
+    return prevalence(witnesses, labels, RATE)
+
+
+def moved(weights: FloatArray, rate: float) -> FloatArray:
+    """The weights (..., k) of one type for data where mistakes are that frequent; the first is the constant's."""
+    return np.asarray(weights + shift(rate, RATE) * (np.arange(weights.shape[-1]) == 0))
 
 
 def weights_from(parts: Sequence[tuple[FloatArray, FloatArray]], prior: FloatArray) -> FloatArray:
@@ -101,13 +160,19 @@ def examples(
     """
     order = np.lexsort([sample.annotations.annotation_id, sample.annotations.frame])  # not that of the file
     a = sample.annotations[order]
-    usable = sample.judged[order] & comparable(a) & (area(a.xyxy) > 0)
-    if usable.sum() < FEWEST:
+    wanted = usable(sample)[order]
+    if wanted.sum() < FEWEST:
         return
     kin = kinship(sample.predictions) if kin is None else kin
     for seed in range(copies):
-        planted = plant(a[usable], frame_hw, seed, RATE, outlines=bool(present(sample.predictions.mask).any()))
-        yield _examples(planted, a[~usable], sample.predictions, frame_hw, n_labels, habits or kin)
+        planted = plant(a[wanted], frame_hw, seed, RATE, outlines=bool(present(sample.predictions.mask).any()))
+        yield _examples(planted, a[~wanted], sample.predictions, frame_hw, n_labels, habits or kin)
+
+
+def usable(sample: Sample) -> BoolArray:
+    """(annotations,) which mistakes can be planted into."""
+    a = sample.annotations
+    return np.asarray(sample.judged & comparable(a) & (area(a.xyxy) > 0))
 
 
 def _examples(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audit.checks.calibration import Examples, Weights, examples, weights_from
+from audit.checks.calibration import Examples, Weights, estimated, examples, moved, usable, weights_from
 from audit.checks.evidence import FLOOR
 from audit.checks.tables import Sample
 from audit.core.findings import FindingType
@@ -29,27 +29,43 @@ class HeldOut(Table):
 
 
 def held_out(sample: Sample, frame_hw: IntArray, n_labels: int, prior: Weights, *, floor: float = FLOOR) -> HeldOut:
-    """Chances that the weights of one half of the frames give to candidates on the other, and the truth.
+    """Chances that one half of the frames teaches to give to candidates on the other, and the truth.
 
-    Only what was planted counts as real: mistakes that the labels hold besides make chances look too high.
-    Neighbouring frames of a video fall in different halves, so there the halves are stretches in a row.
+    How many mistakes there are is estimated on each copy anew, as it is on labels as they are, though the planted
+    ones are known. Only what was planted counts as real: mistakes that the labels hold besides make chances look
+    too high. Neighbouring frames of a video fall in different halves, so there the halves are stretches in a row.
     """
     frames = np.unique(sample.annotations.frame)[:: max(1, len(np.unique(sample.annotations.frame)) // MOST_FRAMES)]
-    halves = np.array_split(frames, 2)
-    made = [list(examples(_only(sample, half), frame_hw, n_labels, None, COPIES)) for half in halves]
-    if not all(made):
+    halves = [_half(_only(sample, half), frame_hw, n_labels) for half in np.array_split(frames, 2)]
+    if not all(half.copies for half in halves):
         return HeldOut()
     return HeldOut.concat(
-        _judged(part, {kind: weights_from([p[kind] for p in others], before) for kind, before in prior.items()}, floor)
-        for ours, others in (made, made[::-1])
-        for part in ours
+        _judged(copy, ours.labels, others, prior, floor)
+        for ours, others in (halves, halves[::-1])
+        for copy in ours.copies
     )
 
 
-def _judged(part: Examples, weights: Weights, floor: float) -> HeldOut:
+@dataclass(frozen=True)
+class _Half:
+    """Half of the frames. copies: with mistakes planted. labels: that these were planted into."""
+
+    copies: list[Examples]
+    labels: int
+
+
+def _half(sample: Sample, frame_hw: IntArray, n_labels: int) -> _Half:
+    return _Half(list(examples(sample, frame_hw, n_labels, None, COPIES)), int(usable(sample).sum()))
+
+
+def _judged(copy: Examples, labels: int, others: _Half, prior: Weights, floor: float) -> HeldOut:
+    """Candidates of one copy by what the other half's copies teach."""
+    weights = {kind: weights_from([p[kind] for p in others.copies], before) for kind, before in prior.items()}
+    seen = {kind: traits for kind, (traits, _) in copy.items()}
+    rates = estimated(weights, others.copies, others.labels, seen, labels)
     tables = []
-    for kind, (traits, truth) in part.items():
-        chance = probability(traits, weights[kind])
+    for kind, (traits, truth) in copy.items():
+        chance = probability(traits, moved(weights[kind], rates[kind]))
         kept = chance >= floor
         tables.append(HeldOut(chance=chance[kept], real=truth[kept], type=np.full(kept.sum(), FindingType(kind))))
     return HeldOut.concat(tables)

@@ -16,7 +16,12 @@ CLOSE = 1e-3
 
 def probability(traits: FloatArray, weights: FloatArray) -> FloatArray:
     """(n,) logistic function of traits (n, k) times weights (k,)."""
-    return np.asarray(1 / (1 + np.exp(-np.clip(traits @ weights, -30, 30))))
+    return chance_of(traits @ weights)
+
+
+def chance_of(log_odds: FloatArray) -> FloatArray:
+    """(n,) logistic function, within exp(±30)."""
+    return np.asarray(1 / (1 + np.exp(-np.clip(log_odds, -30, 30))))
 
 
 def fitted(

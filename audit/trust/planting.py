@@ -41,7 +41,7 @@ def plant(annotations: Annotations, frame_hw: IntArray, seed: int, rate: float, 
     """
     a, n = annotations, len(annotations)
     rng = np.random.default_rng(seed)
-    k = min(max(round(rate * n), 1), n // 4)
+    k = number_planted(n, rate)
     order = rng.permutation(n)
     dropped, slipped, renamed, copied = (np.sort(order[i * k : (i + 1) * k]) for i in range(4))
     xyxy, label, mistake = a.xyxy.copy(), a.label.copy(), np.full(n, SOUND)
@@ -62,6 +62,11 @@ def plant(annotations: Annotations, frame_hw: IntArray, seed: int, rate: float, 
     keep = np.setdiff1d(np.arange(len(together)), dropped)
     keep = keep[np.argsort(together.frame[keep], kind="stable")]
     return Planted(together[keep], mistakes[keep], original[keep], a[dropped])
+
+
+def number_planted(labels: int, rate: float) -> int:
+    """Mistakes of each kind among so many labels."""
+    return min(max(round(rate * labels), 1), labels // 4)
 
 
 def _outlines(a: Annotations, rows: IntArray, xyxy: FloatArray, frame_hw: IntArray, wanted: bool) -> dict[str, Any]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from audit.checks import find
-from audit.checks.calibration import CANDIDATES, TRAITS, candidates, examples, learnt
+from audit.checks import calibration, find
+from audit.checks.calibration import CANDIDATES, RATE, TRAITS, candidates, examples, learnt, weights_from
 from audit.checks.evidence import SAMPLE_FRAMES, Evidence, combine, gather
 from audit.checks.habits import Habits, habits_of
 from audit.core.annotations import Annotations, Predictions
 from audit.core.findings import FindingType as T
 from audit.trust.learning import probability
+from audit.trust.prevalence import shift
 from audit.trust.prior import PRIOR, WEIGHTS
+from tests.checks.test_held_out import scene as well_detected
 from tests.scenes import scene
 
 
@@ -35,7 +37,9 @@ def test_every_trait_has_a_name_and_a_weight() -> None:
 def test_nothing_to_learn_from_leaves_the_prior() -> None:
     for a, p in ((Annotations(), Predictions()), (scene(0)[0].annotations[:4], Predictions())):
         evidence = evidence_of(a, p, 20)
-        assert learnt(evidence, 5, habits_of(evidence, 5), PRIOR) is PRIOR
+        told = learnt(evidence, 5, habits_of(evidence, 5), PRIOR)
+        assert told.weights is PRIOR
+        assert told.rates == {}
 
 
 def test_planted_mistakes_are_among_the_examples() -> None:
@@ -92,3 +96,45 @@ def test_better_support_never_makes_a_label_more_extra() -> None:
         chances.append(probability(traits, PRIOR[T.EXTRA_ANNOTATION]).max(initial=0))
     assert (np.diff(chances[:3]) < 0).all()
     assert chances[2] > chances[3] == chances[4] == 0
+
+
+def seen_well(share_dropped: float, frames: int = 80) -> Evidence:
+    """Labels nearly all of which a detector sees, some of them taken away afterwards."""
+    sample, hw = well_detected(frames)
+    kept = np.random.default_rng(3).random(len(sample.annotations)) >= share_dropped
+    a = sample.annotations[kept]
+    return combine([gather(a, sample.predictions, judged=np.ones(len(a), bool), frame_hw=hw)])
+
+
+def test_how_many_are_wrong_is_learnt_from_the_labels_as_they_are() -> None:
+    rates = []
+    for share in (0.0, 0.02, 0.08):
+        evidence = seen_well(share)
+        rates.append(learnt(evidence, 3, habits_of(evidence, 3), PRIOR).rates)
+    missing = [r[T.MISSING_ANNOTATION] for r in rates]
+    assert missing == sorted(missing)
+    assert missing[0] < 0.01 < missing[1] < 0.025 < missing[2] < 0.1
+    for kind in (T.LOW_OVERLAP, T.MISMATCHING_LABEL, T.DUPLICATE_ANNOTATION):
+        assert max(r[kind] for r in rates) < 0.3 * RATE
+
+
+def test_the_rate_moves_all_of_a_type_alike() -> None:
+    evidence = seen_well(0.02)
+    habits = habits_of(evidence, 3)
+    told = learnt(evidence, 3, habits, PRIOR)
+    parts = list(examples(evidence.sample, evidence.frame_hw, 3, None, 6, habits.kin))
+    for kind, before in PRIOR.items():
+        difference = told.weights[kind] - weights_from([p[kind] for p in parts], before)
+        assert difference[0] == pytest.approx(shift(told.rates[kind], RATE))
+        assert not difference[1:].any()
+
+
+def test_of_very_many_frames_some_tell_how_much_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    evidence = seen_well(0.04, frames=120)
+    habits = habits_of(evidence, 3)
+    everything = learnt(evidence, 3, habits, PRIOR).rates
+    monkeypatch.setattr(calibration, "COUNTED_FRAMES", 40)
+    some = learnt(evidence, 3, habits, PRIOR).rates
+    assert some != everything
+    for kind, rate in everything.items():
+        assert rate / 4 < some[kind] < rate * 4

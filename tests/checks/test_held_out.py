@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -49,9 +50,10 @@ def test_chances_of_planted_mistakes_hold_on_frames_they_were_not_learnt_from(tm
     assert set(np.unique(judged.real)) == {0.0, 1.0}
     assert {FindingType.MISSING_ANNOTATION, FindingType.LOW_OVERLAP} <= {FindingType(t) for t in np.unique(judged.type)}
     assert (judged.chance >= 0.02).all()
-    write_calibration(tmp_path, judged)
+    write_calibration(tmp_path, judged, {FindingType.MISSING_ANNOTATION: 0.004})
     told = read_calibration(tmp_path)
     assert told is not None
+    assert told.rates == {FindingType.MISSING_ANNOTATION: 0.004}
     assert told.error < 0.1
     assert told.bins.count.sum() == len(judged)
     assert sum(n for _, n in told.by_type.values()) == len(judged)
@@ -61,6 +63,18 @@ def test_it_is_the_same_each_time() -> None:
     sample, hw = scene(30)
     one, two = held_out(sample, hw, 3, PRIOR), held_out(sample, hw, 3, PRIOR)
     assert (one.chance == two.chance).all()
+
+
+def test_what_an_earlier_version_wrote_says_nothing_of_rates(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    chance = rng.random(200)
+    write_calibration(tmp_path, HeldOut(chance=chance, real=(rng.random(200) < chance).astype(float), type=[0] * 200))
+    document = json.loads((tmp_path / FILE).read_text())
+    del document["rates"]
+    (tmp_path / FILE).write_text(json.dumps(document))
+    told = read_calibration(tmp_path)
+    assert told is not None
+    assert told.rates == {}
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"bins": {"expected": 3}}', '{"bins": []}'])
