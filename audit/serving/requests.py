@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from audit.adapters.pictures import PictureError
 from audit.core.table import FloatArray
+from audit.serving.long_json import quickly_parsed
 from audit.serving.pixels import Pixels, decode, read_header
 
 MAX_MEGAPIXELS = 80.0
@@ -99,7 +100,8 @@ def parse_body(body: object) -> Body:
     """The JSON object of a request. Nuclio parses it only for the exact type ``application/json``; else it is bytes."""
     if isinstance(body, (bytes, bytearray, str)):
         try:
-            body = json.loads(body)
+            quick = quickly_parsed(body) if isinstance(body, bytes) else None
+            body = json.loads(body) if quick is None else quick
         except (ValueError, RecursionError):
             raise BadRequestError(
                 "expected a JSON object with the key 'image', got something that is not JSON"

@@ -17,7 +17,7 @@ from socket import socketpair
 from typing import Any
 
 from audit.serving.host.config import FunctionConfig
-from audit.serving.host.wire import GoneError, receive, send
+from audit.serving.host.wire import GoneError, new_tray, receive, send
 
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
 """Seconds before a worker that died is started again; doubled while it keeps dying."""
@@ -47,11 +47,13 @@ class Worker:
     def __init__(self, config: FunctionConfig, number: int, environment: Mapping[str, str]) -> None:
         ours, theirs = socketpair()
         self.connection, self.broken = ours, False
-        command = [sys.executable, "-u", "-m", "audit.serving.host.worker", str(theirs.fileno())]
-        command += [str(config.folder), config.handler, str(number)]
+        self._tray = new_tray()
+        passed = [theirs.fileno(), *([self._tray.descriptor] if self._tray else [])]
+        command = [sys.executable, "-u", "-m", "audit.serving.host.worker", str(passed[0])]
+        command += [str(passed[1] if self._tray else -1), str(config.folder), config.handler, str(number)]
         # a worker is this interpreter on a module of ours; folder and handler come from the user's command line
         self.process = subprocess.Popen(  # noqa: S603
-            command, pass_fds=[theirs.fileno()], env=dict(environment), stdin=subprocess.DEVNULL, stdout=sys.stderr
+            command, pass_fds=passed, env=dict(environment), stdin=subprocess.DEVNULL, stdout=sys.stderr
         )
         theirs.close()
 
@@ -67,25 +69,30 @@ class Worker:
     def call(self, head: dict[str, Any], body: bytes, timeout: float | None) -> Answer:
         """One event. Raises GoneError if the process died, TimeoutError if it took longer."""
         self.connection.settimeout(timeout)
-        send(self.connection, head, body)
+        send(self.connection, head, body, self._tray)
         reply, content = receive(self.connection)
         return Answer(reply["status_code"], reply["content_type"], content, reply["headers"])
 
     def kill(self) -> None:
         """At once. Safe to call twice."""
-        self.broken = True
-        self.connection.close()
+        self.leave()
         self.process.kill()
         self.process.wait()
 
     def part(self) -> None:
         """Closing the socket asks an idle worker to leave; one that does not is killed."""
-        self.broken = True
-        self.connection.close()
+        self.leave()
         try:
             self.process.wait(PARTING_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
+
+    def leave(self) -> None:
+        """Ends the connection. Safe to call twice."""
+        self.broken = True
+        self.connection.close()
+        if self._tray:
+            self._tray.close()
 
 
 class FunctionPool:
@@ -225,8 +232,7 @@ class FunctionPool:
             self._ready -= 1
             if not self._stopping.is_set():
                 self.restarts += 1
-        worker.broken = True
-        worker.connection.close()
+        worker.leave()
         if not self._stopping.is_set():
             self._say(f"{self.config.name}: a worker ended (exit code {worker.process.returncode}), starting another")
 

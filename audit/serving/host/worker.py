@@ -2,7 +2,7 @@
 
 Behaves as Nuclio's Python wrapper: ``init_context`` is looked up in the module that defines the handler,
 an exception becomes a 500 with its traceback, a list is a batch of which the first element counts.
-Started by ``audit.serving.host.pool`` as ``python -m audit.serving.host.worker FD FOLDER HANDLER ID``.
+Started by ``audit.serving.host.pool`` as ``python -m audit.serving.host.worker FD TRAY FOLDER HANDLER ID``.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ import traceback
 from typing import Any
 
 from audit.errors import AuditError
-from audit.serving.host.wire import GoneError, receive, send
+from audit.serving.host.wire import GoneError, Tray, receive, send
+from audit.serving.long_json import quickly_parsed
 
 
 def main() -> None:
     """Runs until the host closes the socket."""
-    descriptor, folder, handler_name, worker_id = sys.argv[1:]
+    descriptor, tray, folder, handler_name, worker_id = sys.argv[1:]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the host ends its workers
     connection = socket.socket(fileno=int(descriptor))
     try:
@@ -40,7 +41,7 @@ def main() -> None:
         send(connection, {"ready": False, "error": text})
         os._exit(1)
     send(connection, {"ready": True, "spec": getattr(context.user_data, "spec", None)})
-    _serve(connection, handler, context)
+    _serve(connection, Tray(int(tray)) if int(tray) >= 0 else None, handler, context)
 
 
 def _load(folder: str, handler_name: str) -> Any:
@@ -71,10 +72,10 @@ def _finished(result: Any) -> Any:
     return asyncio.run(result) if inspect.iscoroutine(result) else result
 
 
-def _serve(connection: socket.socket, handler: Any, context: Any) -> None:
+def _serve(connection: socket.socket, tray: Tray | None, handler: Any, context: Any) -> None:
     while True:
         try:
-            head, body = receive(connection)
+            head, body = receive(connection, tray)
             reply, content = _answer(handler, context, head, body)
             send(connection, reply, content)
         except GoneError:
@@ -83,12 +84,10 @@ def _serve(connection: socket.socket, handler: Any, context: Any) -> None:
 
 def _answer(handler: Any, context: Any, head: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
     import nuclio_sdk
-    from nuclio_sdk.event import EventDeserializerKinds
     from nuclio_sdk.json_encoder import Encoder
 
     try:
-        event = nuclio_sdk.Event.deserialize({**head, "body": body}, kind=EventDeserializerKinds.msgpack)
-        output = _finished(handler(context, event))
+        output = _finished(handler(context, _event(head, body)))
         if isinstance(output, list):  # a batch: only its first reply ever leaves Nuclio
             if not output:
                 return {"status_code": 500, "content_type": "text/plain", "headers": {}}, b""
@@ -101,6 +100,19 @@ def _answer(handler: Any, context: Any, head: dict[str, Any], body: bytes) -> tu
     content = reply.pop("body")
     encoded = base64.b64decode(content) if reply.pop("body_encoding") == "base64" else content.encode()
     return _plain(reply), encoded
+
+
+def _event(head: dict[str, Any], body: bytes) -> Any:
+    """As Nuclio's SDK makes it: the body is parsed for exactly this content type, if it can be."""
+    import nuclio_sdk
+    from nuclio_sdk.event import EventDeserializerKinds
+
+    parsed = quickly_parsed(body) if head["content_type"] == "application/json" else None
+    if parsed is None:
+        return nuclio_sdk.Event.deserialize({**head, "body": body}, kind=EventDeserializerKinds.msgpack)
+    event = nuclio_sdk.Event.deserialize({**head, "body": b"{}"}, kind=EventDeserializerKinds.msgpack)
+    event.body = parsed
+    return event
 
 
 def _plain(reply: dict[str, Any]) -> dict[str, Any]:
