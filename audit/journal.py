@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from audit.errors import ServiceError, UsageError
-from audit.push_ports import Shape
+from audit.push_ports import SHAPES, TRACKS, Shape, without_key_ids
 
 FILE = "journal.jsonl"
 DONE, NOT_DONE, CONFLICT = "done", "not done", "conflict"
@@ -49,7 +49,7 @@ class Result:
 
 @dataclass
 class Request:
-    """number: its place in the journal. kind: "shapes" or "issue". undo: whether it takes something back.
+    """number: its place in the journal. kind: "shapes", "tracks" or "issue". undo: whether it takes something back.
 
     action: "create", "update" or "delete". above: the highest shape id the job had before a create.
     results: one for each item once it is closed, else None.
@@ -84,7 +84,11 @@ class Chain:
     @property
     def undone(self) -> bool:
         """Whether nothing of it is left."""
-        return self.before is None and self.after is None if self.kind == "issue" else self.before == self.after
+        if self.kind == "issue":
+            return self.before is None and self.after is None
+        if self.kind == TRACKS and self.before is not None and self.after is not None:
+            return without_key_ids(self.before) == without_key_ids(self.after)
+        return self.before == self.after
 
 
 @dataclass
@@ -113,9 +117,9 @@ class Journal:
 
     def tried(self, findings: tuple[str, ...]) -> bool:
         """Whether a create for these findings was sent, not found carried out, and never repeated."""
-        if any(finding in self.pushed("shapes") for finding in findings):
+        if any(finding in self.pushed(kind) for kind in (SHAPES, TRACKS) for finding in findings):
             return False
-        creates = (r for r in self.requests if r.kind == "shapes" and r.action == "create" and not r.undo)
+        creates = (r for r in self.requests if r.kind in (SHAPES, TRACKS) and r.action == "create" and not r.undo)
         pairs = (pair for r in creates for pair in zip(r.items, r.results or (), strict=False))
         return any(item.findings == findings and result.outcome == NOT_DONE for item, result in pairs)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from audit.core.corrections import MARKER
 from audit.errors import AuditError, ServiceError, UsageError
 from audit.journal import CONFLICT, DONE, NOT_DONE, Item, Journal, Request, Result
-from audit.push_ports import IssueView, Line, PushTarget, Report, Shape
+from audit.push_ports import SHAPES, TRACKS, IssueView, Line, PushTarget, Report, Shape
 
 BATCH = 50
 """Shapes in one request: what one refusal or one lost answer can leave in doubt."""
@@ -33,16 +33,19 @@ class Step:
 
 
 class Writer:
-    """Carries steps out on one target. journal: None for a dry run, which only reads."""
+    """Carries steps out on one target. journal: None for a dry run, which only reads. kind: what steps are about."""
 
-    def __init__(self, target: PushTarget, journal: Journal | None, report: Report, *, undo: bool = False) -> None:
+    def __init__(
+        self, target: PushTarget, journal: Journal | None, report: Report, *, undo: bool = False, kind: str = SHAPES
+    ) -> None:
         self.target, self.journal, self.report, self._undo = target, journal, report, undo
+        self._kind = kind
 
     def run(self, job: int, steps: Sequence[Step]) -> None:
         """All steps of one job. What is refused becomes lines; a server that fails is raised."""
         try:
             if self.journal is None:
-                shapes = self.target.shapes(job)
+                shapes = stored(self.target, job, self._kind)
                 self.report.lines += [_told(step, step.prepare(shapes)) for step in steps]
                 return
             with self.target.holding(job):
@@ -67,9 +70,9 @@ class Writer:
         if not ready:
             return
         above = max(shapes, default=0)
-        request = self._journal.begin(Request(0, job, "shapes", write, self._undo, tuple(i for _, i in ready), above))
+        request = self._journal.begin(Request(0, job, self._kind, write, self._undo, tuple(i for _, i in ready), above))
         refusal, named = self._sent(job, write, [i for _, i in ready])
-        after = self.target.shapes(job)
+        after = stored(self.target, job, self._kind)
         results = settled(self.target, request, after, named)
         self._journal.close(request, results)
         self._note_others(job, shapes, after, {i.id for _, i in ready} | {r.id for r in results})
@@ -91,7 +94,7 @@ class Writer:
         """What to send now, from a state of the job that was still the same after it was looked at."""
         for _ in range(ATTEMPTS):
             version = self.target.job(job).version
-            shapes = self.target.shapes(job)
+            shapes = stored(self.target, job, self._kind)
             made = [(step, step.prepare(shapes)) for step in steps]
             if self.target.job(job).version != version:
                 continue
@@ -108,7 +111,7 @@ class Writer:
             return
         found = shapes[line.id]
         item = Item(line.findings, None, None, found)
-        request = self._journal.begin(Request(0, line.job, "shapes", "create", False, (item,), line.id - 1))
+        request = self._journal.begin(Request(0, line.job, self._kind, "create", False, (item,), line.id - 1))
         self._journal.close(request, [Result(DONE, line.id, found)])
 
     def _sent(self, job: int, write: str, items: Sequence[Item]) -> tuple[AuditError | None, frozenset[int]]:
@@ -118,7 +121,10 @@ class Writer:
         """
         shapes = [item.before if write == "delete" else item.after for item in items]
         try:
-            return None, self.target.write(job, write, [s for s in shapes if s is not None])
+            sent = [s for s in shapes if s is not None]
+            if self._kind == SHAPES:
+                return None, self.target.write(job, write, sent)
+            return None, self.target.write(job, write, sent, self._kind)
         except AuditError as error:
             return error, frozenset()
 
@@ -132,6 +138,11 @@ class Writer:
         if self.journal is None:
             raise ServiceError("nothing is sent without a journal")
         return self.journal
+
+
+def stored(target: PushTarget, job: int, kind: str) -> dict[int, Shape]:
+    """All shapes or all tracks of a job, by id."""
+    return target.tracks(job) if kind == TRACKS else target.shapes(job)
 
 
 def settled(
@@ -199,7 +210,7 @@ def recover(target: PushTarget, journal: Journal, report: Report) -> None:
 
 def _fate(target: PushTarget, request: Request, issues: dict[int, list[IssueView]]) -> list[Result]:
     if request.kind != "issue":
-        return settled(target, request, target.shapes(request.job))
+        return settled(target, request, stored(target, request.job, request.kind))
     if request.job not in issues:
         issues[request.job] = target.issues(request.job)
     return [issue_result(item, request, issues[request.job]) for item in request.items]

@@ -11,6 +11,8 @@ from audit.core.corrections import Correction
 from audit.errors import AuditError
 
 Shape = dict[str, Any]
+SHAPES, TRACKS = "shapes", "tracks"
+"""What a write is about; a track is one object with its keyframes, and has ids of its own."""
 
 
 class Unfit(ValueError):  # noqa: N818 - named for what happened, as its siblings in the adapters
@@ -105,6 +107,9 @@ class PushTarget(Protocol):
     def shapes(self, job: int) -> dict[int, Shape]:
         """Every single shape of the job by id; no tracks, no tags."""
 
+    def tracks(self, job: int) -> dict[int, Shape]:
+        """Every track of the job by id."""
+
     def digest(self, shape: Shape) -> str:
         """As ``Annotations.digest``."""
 
@@ -120,10 +125,11 @@ class PushTarget(Protocol):
     def changed(self, shape: Shape, correction: Correction, place: Place) -> Shape:
         """The stored shape with what the correction changes, and nothing else. Raises Unfit."""
 
-    def write(self, job: int, action: str, shapes: Sequence[Shape]) -> frozenset[int]:
+    def write(self, job: int, action: str, shapes: Sequence[Shape], kind: str = SHAPES) -> frozenset[int]:
         """action: create (no ids), update (keeps ids; an id that is gone comes back), delete. All or nothing.
 
-        Returns the ids that the answer names; that they are stored so is for who calls to read.
+        kind: ``SHAPES`` or ``TRACKS``. Returns the ids that the answer names; that they are stored so is for who
+        calls to read.
         """
 
     def issues(self, job: int) -> list[IssueView]: ...
@@ -142,3 +148,8 @@ class PushTarget(Protocol):
 def by_id(shapes: Sequence[Mapping[str, Any]]) -> dict[int, Shape]:
     """Shapes by their id."""
     return {int(shape["id"]): dict(shape) for shape in shapes}
+
+
+def without_key_ids(track: Shape) -> Shape:
+    """A track without the ids of its keyframes, which every write changes."""
+    return {**track, "shapes": [{k: v for k, v in key.items() if k != "id"} for key in track["shapes"]]}

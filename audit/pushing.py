@@ -13,14 +13,15 @@ from audit import journal as journals
 from audit.core.annotations import NO_ID, Snapshot
 from audit.core.corrections import Action, Correction, Plan, plan_corrections, plan_issues
 from audit.core.decisions import Verdict, agreed
-from audit.core.findings import Findings
+from audit.core.findings import Findings, FindingType
 from audit.core.table import ObjectArray
 from audit.errors import AuditError, ServiceError, UsageError
+from audit.following import followed
 from audit.journal import Chain, Item, Journal, Request
 from audit.ports import Progress
 from audit.push_engine import Step, Writer, recover
 from audit.push_issues import delete_issues, push_issues
-from audit.push_ports import JobView, Line, Place, PushTarget, Report, Shape, Unfit
+from audit.push_ports import SHAPES, TRACKS, JobView, Line, Place, PushTarget, Report, Shape, Unfit
 from audit.runs import RunFolder
 
 FIXES, ISSUES = "fixes", "issues"
@@ -48,7 +49,9 @@ def intent_of(run: RunFolder, mode: str) -> Intent:
         return Intent(plan_issues(findings, said, snapshot), snapshot)
     accepted = [said[key].verdict is Verdict.ACCEPT if key in said else False for key in findings.id]
     masks = _masks(run, findings, np.flatnonzero(accepted))
-    return Intent(plan_corrections(findings, said, snapshot, masks), snapshot)
+    missed = np.flatnonzero(np.array(accepted, bool) & (findings.type == FindingType.MISSING_ANNOTATION))
+    keys = {str(findings.id[row]): followed(run, findings, int(row), snapshot) for row in missed}
+    return Intent(plan_corrections(findings, said, snapshot, masks, keys), snapshot)
 
 
 def push(
@@ -119,7 +122,7 @@ def _job(  # noqa: PLR0913, PLR0917 - the parts of one push
         refusal = "" if include_completed or not signed_off(view) else SIGNED_OFF.format(job)
         usable = [c for c in corrections if _usable(c, intent, view, refusal, report)]
         done, ours = _done(known), _Ours(known)
-        steps = []
+        steps: dict[str, list[Step]] = {SHAPES: [], TRACKS: []}
         for c in usable:
             if c.action is Action.ISSUE:
                 continue
@@ -127,8 +130,10 @@ def _job(  # noqa: PLR0913, PLR0917 - the parts of one push
             if all(key in done for key in keys):
                 report.lines.append(replace(_line(c, job), status="already", id=done[keys[0]]))
             else:
-                steps.append(_step(c, intent.place(c), target, ours))
-        Writer(target, journal, report).run(job, steps)
+                steps[_kind(c)].append(_step(c, intent.place(c), target, ours))
+        for kind, of_kind in steps.items():
+            if of_kind or kind == SHAPES:
+                Writer(target, journal, report, kind=kind).run(job, of_kind)
         issues = [(c, intent.place(c)) for c in usable if c.action is Action.ISSUE]
         push_issues(target, journal, known, report, job, issues)
     except UsageError as error:
@@ -137,6 +142,10 @@ def _job(  # noqa: PLR0913, PLR0917 - the parts of one push
         rest(report, [_line(c, job) for c in corrections], status="failed", reason=str(error))
     except ServiceError as error:
         report.failure = error
+
+
+def _kind(c: Correction) -> str:
+    return TRACKS if c.track else SHAPES
 
 
 SIGNED_OFF = "job {} is accepted and completed; write to it all the same with --include-completed"
@@ -172,7 +181,7 @@ def _line(c: Correction, job: int) -> Line:
 def _done(known: Journal) -> dict[tuple[str, int], int]:
     """The shapes that earlier pushes left, by finding and the shape it was about (-1: a new one)."""
     created = {key: NO_ID for r in known.requests if r.action == "create" and not r.undo for key in _written(r)}
-    standing = (c for c in known.chains() if c.kind == "shapes" and not c.undone)
+    standing = (c for c in known.chains() if c.kind in (SHAPES, TRACKS) and not c.undone)
     return {(finding, created.get(c.id, c.id)): c.id for c in standing for finding in c.findings}
 
 
@@ -206,7 +215,7 @@ def _change(
 ) -> Item | Line:
     now = shapes.get(c.annotation_id)
     if now is None:
-        gone = f"shape {c.annotation_id} was deleted since the audit"
+        gone = f"{_noun(c)} {c.annotation_id} was deleted since the audit"
         return replace(line, status="already" if c.action is Action.DELETE else "conflict", reason=gone)
     reason = _changed_since(c, place.job, target, ours, shapes)
     if reason:
@@ -221,14 +230,18 @@ def _change(
 
 def _changed_since(c: Correction, job: int, target: PushTarget, ours: _Ours, shapes: dict[int, Shape]) -> str:
     """What stands in the way: the shape, or the one a duplicate leaves behind, is not as the audit read it."""
-    if not ours.as_read(target, job, shapes[c.annotation_id], c.annotation_id, c.digest):
-        return f"shape {c.annotation_id} was changed since the audit"
+    if not ours.as_read(target, job, shapes[c.annotation_id], c, c.annotation_id, c.digest):
+        return f"{_noun(c)} {c.annotation_id} was changed since the audit"
     if c.kept_id == NO_ID:
         return ""
     kept = shapes.get(c.kept_id)
-    if kept is None or not ours.as_read(target, job, kept, c.kept_id, c.kept_digest):
-        return f"shape {c.kept_id}, which must stay behind, was changed or deleted since the audit"
+    if kept is None or not ours.as_read(target, job, kept, c, c.kept_id, c.kept_digest):
+        return f"{_noun(c)} {c.kept_id}, which must stay behind, was changed or deleted since the audit"
     return ""
+
+
+def _noun(c: Correction) -> str:
+    return "track" if c.track else "shape"
 
 
 class _Ours:
@@ -236,18 +249,18 @@ class _Ours:
 
     def __init__(self, known: Journal) -> None:
         self._known, self._closed = known, -1
-        self._left: dict[tuple[int, int], Shape | None] = {}
+        self._left: dict[tuple[str, int, int], Shape | None] = {}
 
-    def as_read(self, target: PushTarget, job: int, now: Shape, key: int, digest: str) -> bool:
-        """Whether a shape is as the audit read it, or as a push of this run left it."""
+    def as_read(self, target: PushTarget, job: int, now: Shape, c: Correction, key: int, digest: str) -> bool:
+        """Whether a shape, of the kind that c is about, is as the audit read it, or as a push of this run left it."""
         found = target.digest(now)
         if found == digest:
             return True
         closed = len(self._known.requests) - len(self._known.pending())
         if closed != self._closed:
             self._closed = closed
-            self._left = {(c.job, c.id): c.after for c in self._known.chains() if c.kind == "shapes"}
-        left = self._left.get((job, key))
+            self._left = {(chain.kind, chain.job, chain.id): chain.after for chain in self._known.chains()}
+        left = self._left.get((_kind(c), job, key))
         return left is not None and found == target.digest(left)
 
 
@@ -272,8 +285,10 @@ def _undo(target: PushTarget, known: Journal, journal: Journal | None, progress:
             lines = [_undo_line(chain) for chain in chains]
             try:
                 if report.failure is None:
-                    steps = [_undo_step(chain, target) for chain in chains if chain.kind == "shapes"]
-                    Writer(target, journal, report, undo=True).run(job, steps)
+                    for kind in (TRACKS, SHAPES):
+                        steps = [_undo_step(chain, target) for chain in chains if chain.kind == kind]
+                        if steps or kind == SHAPES:
+                            Writer(target, journal, report, undo=True, kind=kind).run(job, steps)
                     delete_issues(target, journal, report, job, [c for c in chains if c.kind == "issue"])
             except AuditError as error:
                 if getattr(error, "status", None) == 401:
@@ -289,7 +304,7 @@ def _undo(target: PushTarget, known: Journal, journal: Journal | None, progress:
 
 def _undo_line(chain: Chain) -> Line:
     action = "delete issue" if chain.kind == "issue" else "delete" if chain.before is None else "update"
-    if chain.kind == "shapes" and chain.after is None:
+    if chain.kind != "issue" and chain.after is None:
         action = "restore"
     return Line(chain.findings, action, chain.job, "to do", id=chain.id)
 
@@ -303,8 +318,9 @@ def _undo_step(chain: Chain, target: PushTarget) -> Step:
             return Item(chain.findings, chain.id, now, chain.before)
         if _alike(now, chain.before, target):
             return replace(line, status="already", reason="it is as before")
+        noun = "track" if chain.kind == TRACKS else "shape"
         what = "deleted" if now is None else "changed"
-        return replace(line, status="conflict", reason=f"shape {chain.id} was {what} by somebody since")
+        return replace(line, status="conflict", reason=f"{noun} {chain.id} was {what} by somebody since")
 
     # an update of an id that is gone brings the shape back under that id
     return Step(line, "delete" if chain.before is None else "update", prepare)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from audit.core.annotations import NO_ID, ShapeType, Snapshot
+from audit.core.correction import Action, Contradiction, Correction, Plan, merged
 from audit.core.decisions import Decision, Verdict
-from audit.core.findings import MODEL_FREE, Findings, FindingType, caption
+from audit.core.findings import Findings, FindingType, caption
 from audit.core.masks import decode
-from audit.core.proposals import THIN_PX, Box, Proposal, boxed, cut, masked, ordered, outlined, spot
+from audit.core.proposals import THIN_PX, Proposal, boxed, cut, masked, ordered, outlined, spot
+from audit.core.suggestions import suggestion
 from audit.core.table import FloatArray, ObjectArray
+from audit.core.track_corrections import KeyBox, TrackEdit, covers, cut_off, track_numbers
+
+__all__ = ["MARKER", "Action", "Contradiction", "Correction", "Plan", "plan_corrections", "plan_issues"]
 
 LINES = (ShapeType.POLYLINE, ShapeType.POINTS, ShapeType.SKELETON)
 """Shapes that need no area."""
@@ -28,68 +31,18 @@ MARKER = "[cvat-audit {}]"
 """Ends an issue's text; by it an issue is known to belong to a finding, on whatever machine one looks."""
 
 
-class Action(str, Enum):
-    """update changes geometry, relabel the label (and the geometry, if there is one); both keep the shape's id."""
-
-    CREATE = "create"
-    UPDATE = "update"
-    RELABEL = "relabel"
-    DELETE = "delete"
-    ISSUE = "issue"
-
-
-@dataclass(frozen=True)
-class Correction:
-    """One shape to create, change or delete, or one issue to open.
-
-    findings: ids of the findings it settles. frame: row of the snapshot's frames. annotation_id, digest:
-    of the shape as the audit read it (``-1``, "" for none). kept_id, kept_digest: of the shape that a
-    deleted duplicate leaves behind, which must still be there. label: the name to give, "" to keep it.
-    shape: the type to create or already there. geometry: what to draw, None to keep it. score: of a
-    created shape. position: of an issue, xyxy. text: of an issue, or what to tell people of a fix.
-    why: why a fix became an issue, "" otherwise.
-    """
-
-    action: Action
-    findings: tuple[str, ...]
-    frame: int
-    annotation_id: int = NO_ID
-    digest: str = ""
-    kept_id: int = NO_ID
-    kept_digest: str = ""
-    label: str = ""
-    shape: ShapeType = ShapeType.RECTANGLE
-    geometry: Proposal | None = None
-    score: float = math.nan
-    position: Box | None = None
-    text: str = ""
-    why: str = ""
-
-
-@dataclass(frozen=True)
-class Contradiction:
-    """Accepted findings that cannot all be done; nothing is."""
-
-    findings: tuple[str, ...]
-    frame: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class Plan:
-    """corrections in the order of frames and shapes; contradictions are left alone and listed."""
-
-    corrections: tuple[Correction, ...] = ()
-    contradictions: tuple[Contradiction, ...] = ()
-
-
 def plan_corrections(
-    findings: Findings, decisions: Mapping[str, Decision], snapshot: Snapshot, masks: ObjectArray | None = None
+    findings: Findings,
+    decisions: Mapping[str, Decision],
+    snapshot: Snapshot,
+    masks: ObjectArray | None = None,
+    keys: Mapping[str, tuple[KeyBox, ...]] | None = None,
 ) -> Plan:
     """What the accepted findings ask for.
 
     decisions: by finding id, as ``agreed`` gives them. masks: (n,) the predicted mask of each finding (RLE
-    counts of its frame's size) or None; none at all if left out.
+    counts of its frame's size) or None; none at all if left out. keys: by id of a missing label that shows on many
+    frames, where the object was predicted along them.
 
     Missing label: create, in the type that the task uses for that label. Low IoU: the predicted place in the
     shape's own type; of an object in two pieces the other piece is deleted. Wrong label: the suggested one.
@@ -97,18 +50,20 @@ def plan_corrections(
     cut off, a shape that shows nothing is deleted.
     A label the reviewer chose replaces the suggested one. Of a Low IoU, an extra or a duplicate it is all that
     changes: who names a shape has neither judged the proposed outline nor asked to delete anything.
-    Tracks, and shapes whose type the proposal cannot keep, become issues. So do the findings of all labels together
-    (``MODEL_FREE``), but for an unusual shape that the reviewer gave another label.
+    Of a track the label changes, or it goes, as a whole; a stretch that lies off gets one key frame, an end without
+    object is cut off; an object missed on many frames becomes a track. What cannot be done so, and shapes whose type
+    the proposal cannot keep, become issues. So do the findings of all labels together (``MODEL_FREE``), but for an
+    unusual shape that the reviewer gave another label.
     """
-    planner = _Planner(findings, snapshot, masks)
+    planner = _Planner(findings, snapshot, masks, keys or {})
     rows = _accepted(findings, decisions)
     made = [c for row in rows for c in planner.fixes(row, decisions[findings.id[row]])]
-    return _merged(sorted(made, key=lambda c: (c.frame, c.annotation_id, c.findings)))
+    return merged(sorted(made, key=lambda c: (c.frame, c.annotation_id, c.findings)))
 
 
 def plan_issues(findings: Findings, decisions: Mapping[str, Decision], snapshot: Snapshot) -> Plan:
     """An issue for every accepted finding, none of them a fix."""
-    planner = _Planner(findings, snapshot, None)
+    planner = _Planner(findings, snapshot, None, {})
     made = [planner.issue(row, decisions[findings.id[row]]) for row in _accepted(findings, decisions)]
     return Plan(tuple(sorted(made, key=lambda c: (c.frame, c.annotation_id, c.findings))))
 
@@ -119,8 +74,14 @@ def _accepted(findings: Findings, decisions: Mapping[str, Decision]) -> list[int
 
 
 class _Planner:
-    def __init__(self, findings: Findings, snapshot: Snapshot, masks: ObjectArray | None) -> None:
-        self.f, self.s, self.masks = findings, snapshot, masks
+    def __init__(
+        self,
+        findings: Findings,
+        snapshot: Snapshot,
+        masks: ObjectArray | None,
+        keys: Mapping[str, tuple[KeyBox, ...]],
+    ) -> None:
+        self.f, self.s, self.masks, self.keys = findings, snapshot, masks, keys
         self.types = _usual_types(snapshot)
 
     def fixes(self, row: int, decision: Decision) -> list[Correction]:
@@ -130,7 +91,7 @@ class _Planner:
         if self.f.type[row] != FindingType.LOW_OVERLAP or piece < 0 or done.action is not Action.UPDATE:
             return [done]
         if self.s.annotations.track[piece]:
-            return [self.issue(row, decision, why="its other piece is part of a track, which is never rewritten")]
+            return [self.issue(row, decision, why="its other piece is part of a track")]
         return [done, self._deleted(row, piece, kept=int(self.f.annotation[row]))]
 
     def fix(self, row: int, decision: Decision) -> Correction:
@@ -140,6 +101,10 @@ class _Planner:
         why = self._unfixed(row, kind, decision)
         if why:
             return self.issue(row, decision, why=why)
+        on_track = self.s.annotations.track[int(self.f.annotation[row])]
+        return self._of_track(row, kind, decision) if on_track else self._of_shape(row, kind, decision)
+
+    def _of_shape(self, row: int, kind: FindingType, decision: Decision) -> Correction:
         if kind is FindingType.INVALID_SHAPE:
             return self._repaired(row, decision)
         if kind is FindingType.MISMATCHING_LABEL:
@@ -152,8 +117,8 @@ class _Planner:
         """Why there is no fix for a finding on labels that exist, "" if there is one."""
         if kind in UNFIXED:
             return UNFIXED[kind]
-        if self.s.annotations.track[int(self.f.annotation[row])]:
-            return "it is part of a track, which is never rewritten"
+        if kind is FindingType.INVALID_SHAPE and self.s.annotations.track[int(self.f.annotation[row])]:
+            return "a person must see which key frames of the track to repair"
         unclear = kind is FindingType.UNUSUAL_SHAPE and not decision.label
         return "a person must see what is wrong with the shape" if unclear else ""
 
@@ -174,13 +139,15 @@ class _Planner:
         f, kind = self.f, FindingType(self.f.type[row])
         label, suggested = self._name(f.label[row]), decision.label or self._name(f.suggested_label[row])
         lines = [caption(kind, label, suggested, float(f.score[row])), str(f.reason[row] or "")]
-        lines.append(f"Suggested: {_suggestion(kind, label, suggested if decision.label else '', suggested)}.")
+        lines.append(f"Suggested: {suggestion(kind, label, suggested if decision.label else '', suggested)}.")
         lines.append(f"Not fixed by itself: {why}." if why else "")
         return "\n".join([*(line for line in lines if line), MARKER.format(f.id[row])])
 
     def _create(self, row: int, decision: Decision) -> Correction:
         f, frame = self.f, int(self.f.frame[row])
         label = decision.label or self._name(f.suggested_label[row])
+        if f.frames[row] > 1:
+            return self._new_track(row, decision, label)
         wanted = self.types.get(label, self.types.get("", ShapeType.RECTANGLE))
         geometry = self._proposal(row, wanted)
         shape = wanted
@@ -193,6 +160,12 @@ class _Planner:
             Action.CREATE, self._ids(row), frame, label=label, shape=shape, geometry=geometry, score=score
         )
 
+    def _new_track(self, row: int, decision: Decision, label: str) -> Correction:
+        keys, first = self.keys.get(str(self.f.id[row]), ()), int(self.f.span()[0][row])
+        if sum(key.geometry is not None for key in keys) < 2:
+            return self.issue(row, decision, why="the object could not be followed along its frames")
+        return Correction(Action.CREATE, self._ids(row), first, label=label, track=True, keys=keys)
+
     def _moved(self, row: int, decision: Decision) -> Correction:
         a, annotation = self.s.annotations, int(self.f.annotation[row])
         shape = ShapeType(a.shape[annotation])
@@ -202,6 +175,28 @@ class _Planner:
         if geometry is None:
             return self.issue(row, decision, why=f"the proposal has no {shape.name.lower()}")
         return self._changed(row, geometry, "")
+
+    def _of_track(self, row: int, kind: FindingType, decision: Decision) -> Correction:
+        label = decision.label
+        if kind is FindingType.MISMATCHING_LABEL:
+            label = label or self._name(self.f.suggested_label[row])
+        if label:
+            return self._relabelled(row, decision, label)
+        first, last = (int(self.s.frames.number[end[row]]) for end in self.f.span())
+        if kind is FindingType.LOW_OVERLAP:
+            made = self._moved(row, decision)
+            at = int(self.s.frames.number[self.f.frame[row]])
+            edit = TrackEdit(first, last, at, made.geometry)
+            return made if made.action is Action.ISSUE else replace(made, geometry=None, edits=(edit,))
+        numbers = track_numbers(self.s, int(self.f.annotation[row]))
+        if covers((first, last), numbers):
+            return self._removed(row)
+        if kind is FindingType.DUPLICATE_ANNOTATION:
+            return self.issue(row, decision, why="the track goes on where the other one is not")
+        end = cut_off((first, last), numbers)
+        if end is None or self.s.annotations.shape[self.f.annotation[row]] == ShapeType.SKELETON:
+            return self.issue(row, decision, why="a person must see where the track shows nothing")
+        return replace(self._changed(row, None, ""), edits=(end,))
 
     def _relabelled(self, row: int, decision: Decision, label: str) -> Correction:
         if ShapeType(self.s.annotations.shape[self.f.annotation[row]]) is ShapeType.SKELETON:
@@ -247,6 +242,7 @@ class _Planner:
             shape=ShapeType(a.shape[annotation]),
             geometry=geometry,
             text="attributes of the old label are lost" if new else "",
+            track=bool(a.track[annotation]),
         )
 
     def _removed(self, row: int) -> Correction:
@@ -266,6 +262,7 @@ class _Planner:
             kept_id=int(a.annotation_id[kept]) if kept >= 0 else NO_ID,
             kept_digest=str(a.digest[kept]) if kept >= 0 else "",
             shape=ShapeType(a.shape[annotation]),
+            track=bool(a.track[annotation]),
         )
 
     def _proposal(self, row: int, shape: ShapeType) -> Proposal | None:
@@ -289,74 +286,9 @@ class _Planner:
         return int(self.s.frames.height[frame]), int(self.s.frames.width[frame])
 
 
-def _suggestion(kind: FindingType, label: str, chosen: str, suggested: str) -> str:
-    if kind is FindingType.MISSING_ANNOTATION:
-        return f"label {suggested} here"
-    if kind is FindingType.MISMATCHING_LABEL or chosen:
-        return f"call it {suggested}"
-    if kind is FindingType.LOW_OVERLAP:
-        return f"redraw this {label}"
-    if kind is FindingType.INVALID_SHAPE:
-        return f"repair or delete this {label}"
-    if kind in MODEL_FREE:
-        return _look(kind, label)
-    return f"delete this {label}"
-
-
 def _inside(ring: FloatArray, hw: tuple[int, int]) -> bool:
     """Whether no part of a ring (k, 2) lies outside an image of this size."""
     return bool((ring >= 0).all() and (ring <= [hw[1], hw[0]]).all())
-
-
-def _look(kind: FindingType, label: str) -> str:
-    """What to do about a finding that no shape alone gives rise to."""
-    return {
-        FindingType.UNUSUAL_SHAPE: f"check size, place and label of this {label}",
-        FindingType.BROKEN_TRACK: f"follow the track of this {label} over the frames around this one",
-        FindingType.EMPTY_FRAME: "label this frame",
-    }.get(kind, "label both frames alike")
-
-
-def _merged(corrections: Sequence[Correction]) -> Plan:
-    """One correction for each shape: changes of place and of name go together, deletions with deletions only."""
-    groups: dict[tuple[int, int, object], list[Correction]] = {}
-    for c in corrections:
-        alone = c.action in (Action.CREATE, Action.ISSUE)
-        groups.setdefault((c.frame, c.annotation_id, c.findings if alone else ""), []).append(c)
-    kept: list[Correction] = []
-    refused: list[Contradiction] = []
-    for group in groups.values():
-        merged = _as_one(group)
-        (kept if isinstance(merged, Correction) else refused).append(merged)  # type: ignore[arg-type]  # by its type
-    return Plan(tuple(kept), tuple(refused))
-
-
-def _as_one(group: Sequence[Correction]) -> Correction | Contradiction:
-    first = group[0]
-    ids = tuple(key for c in group for key in c.findings)
-    labels = {c.label for c in group if c.label}
-    places = {c.geometry for c in group if c.geometry is not None}
-    deletes = sum(c.action is Action.DELETE for c in group)
-    if 0 < deletes < len(group):
-        return Contradiction(ids, first.frame, f"shape {first.annotation_id}: delete it, and also change it?")
-    if len(labels) > 1 or len(places) > 1:
-        return Contradiction(ids, first.frame, f"shape {first.annotation_id}: several changes that exclude each other")
-    if len(group) == 1:
-        return first
-    witness = next((c for c in group if c.kept_id != NO_ID), first)
-    return Correction(
-        Action.DELETE if deletes else Action.RELABEL if labels else Action.UPDATE,
-        ids,
-        first.frame,
-        annotation_id=first.annotation_id,
-        digest=first.digest,
-        kept_id=witness.kept_id,
-        kept_digest=witness.kept_digest,
-        label=next(iter(labels), ""),
-        shape=first.shape,
-        geometry=next(iter(places), None),
-        text="attributes of the old label are lost" if labels else "",
-    )
 
 
 def _usual_types(snapshot: Snapshot) -> dict[str, ShapeType]:

@@ -295,20 +295,6 @@ def test_decisions_that_exclude_each_other_are_not_carried_out(place: Place, tmp
     assert audited.stored() == before
 
 
-def test_a_track_becomes_an_issue_and_is_not_touched(place: Place, tmp_path: Path) -> None:
-    keyframe = {"type": "rectangle", "frame": 0, "points": [1.0, 2.0, 30.0, 40.0], "outside": False, "occluded": False}
-    track = {"frame": 0, "label_id": place.label("thing"), "shapes": [keyframe], "attributes": []}
-    audited = audit(place, tmp_path / "run", [], tracks=[track])
-    audited.finding(T.LOW_OVERLAP, ids(audited)[0], suggested_label=THING, suggested_xyxy=OTHER)
-    audited.accept_all()
-    before = [audited.annotations(job) for job in audited.job_ids]
-    report = audited.push()
-    assert [(line.action, line.status) for line in report.lines] == [("issue", "done")]
-    assert [audited.annotations(job) for job in audited.job_ids] == before
-    assert "track" in issues(audited)[0]["text"]
-    audited.undo()
-
-
 def test_an_issue_stands_at_the_spot_once(place: Place, tmp_path: Path) -> None:
     audited = audit(place, tmp_path / "run", [box(place, frame=3)])
     audited.finding(T.EXTRA_ANNOTATION, ids(audited)[0])

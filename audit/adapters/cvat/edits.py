@@ -28,24 +28,30 @@ NEWER = ("score",)
 class LabelSpec:
     """A label of the task. type: CVAT's, "any" or the one kind of shape it is meant for. defaults: its attributes.
 
-    points: of a skeleton, by name.
+    points: of a skeleton, by name. mutable: those attributes that may differ from frame to frame of a track.
     """
 
     id: int
     type: str
     defaults: tuple[tuple[int, str], ...]
     points: tuple[tuple[str, LabelSpec], ...] = ()
+    mutable: frozenset[int] = frozenset()
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> LabelSpec:
         specs = raw.get("attributes") or ()
         defaults = tuple((int(a["id"]), str(a.get("default_value") or "")) for a in specs)
         points = tuple((str(part["name"]), cls.of(part)) for part in raw.get("sublabels") or ())
-        return cls(int(raw["id"]), str(raw.get("type") or "any"), defaults, points)
+        mutable = frozenset(int(a["id"]) for a in specs if a.get("mutable"))
+        return cls(int(raw["id"]), str(raw.get("type") or "any"), defaults, points, mutable)
 
-    def attributes(self) -> list[dict[str, Any]]:
-        """Every attribute with its default, as the server shows a shape to which none were given."""
-        return [{"spec_id": spec, "value": value} for spec, value in self.defaults]
+    def attributes(self, *, mutable: bool | None = None) -> list[dict[str, Any]]:
+        """Every attribute with its default, as the server shows a shape to which none were given.
+
+        mutable: only those that may change along a track, or only the others.
+        """
+        wanted = [(i, value) for i, value in self.defaults if mutable is None or (i in self.mutable) == mutable]
+        return [{"spec_id": spec, "value": value} for spec, value in wanted]
 
 
 def drawn(correction: Correction, place: Place, labels: Mapping[str, LabelSpec]) -> Shape:
@@ -53,7 +59,7 @@ def drawn(correction: Correction, place: Place, labels: Mapping[str, LabelSpec])
     kind = correction.shape.name.lower()
     if correction.geometry is None:
         raise Unfit("there is no place to draw it at")
-    label = _label(correction.label, kind, labels)
+    label = label_of(correction.label, kind, labels)
     return {
         "type": kind,
         "label_id": label.id,
@@ -99,7 +105,7 @@ def changed(shape: Shape, correction: Correction, place: Place, labels: Mapping[
     if correction.geometry is not None:
         wanted["points"] = points_of(correction.geometry, correction.shape, place.size_hw)
     if correction.label:
-        label = _label(correction.label, str(shape["type"]), labels)
+        label = label_of(correction.label, str(shape["type"]), labels)
         if label.id != shape["label_id"]:
             wanted |= {"label_id": label.id, "attributes": label.attributes()}
     return wanted
@@ -130,6 +136,10 @@ def same(stored: Shape, wanted: Shape) -> bool:
     if not wanted.keys() - set(SKIPPED) <= stored.keys():
         return False
     mine, theirs = _bare(wanted), _bare({k: stored[k] for k in wanted if k in stored})
+    if mine.get("shapes") and theirs.get("shapes"):  # keyframes of a track, which a newer server may tell more of
+        mine["shapes"], theirs["shapes"] = _in_time(mine["shapes"]), _in_time(theirs["shapes"])
+        pairs = zip(mine["shapes"], theirs["shapes"], strict=False)
+        theirs["shapes"][: len(mine["shapes"])] = [{k: t[k] for k in m if k in t} for m, t in pairs]
     if wanted.get("elements"):
         mine["elements"], theirs["elements"] = _parts(wanted, wanted), _parts(stored, wanted)
     return digest_of(mine) == digest_of(theirs)
@@ -142,14 +152,20 @@ def _parts(shape: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[dict[str
     return sorted(kept, key=lambda e: int(e.get("label_id", -1)))
 
 
+def _in_time(keys: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(keys, key=lambda key: int(key["frame"]))
+
+
 def _bare(shape: Mapping[str, Any]) -> dict[str, Any]:
     kept = {k: v for k, v in shape.items() if k not in SKIPPED}
-    if kept.get("elements"):
-        kept["elements"] = [_bare(element) for element in kept["elements"]]
+    for parts in ("elements", "shapes"):
+        if kept.get(parts):
+            kept[parts] = [_bare(part) for part in kept[parts]]
     return kept
 
 
-def _label(name: str, kind: str, labels: Mapping[str, LabelSpec]) -> LabelSpec:
+def label_of(name: str, kind: str, labels: Mapping[str, LabelSpec]) -> LabelSpec:
+    """The label of this name, if it is for this kind of shape. Raises Unfit."""
     if name not in labels:
         raise Unfit(f"the task has no label '{name[:60]}' (any more)")
     if labels[name].type not in ("any", "unknown", kind):

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from audit.adapters.cvat import edits
+from audit.adapters.cvat import edits, track_edits
 from audit.adapters.cvat.address import parse_address
 from audit.adapters.cvat.connection import MAX_JSON_BYTES, Connection
 from audit.adapters.cvat.convert import digest_of
@@ -22,7 +22,7 @@ from audit.adapters.cvat.patience import Patience, Refused, line_of
 from audit.adapters.folders import state_dir
 from audit.core.corrections import Correction
 from audit.errors import ServiceError, UsageError
-from audit.push_ports import IssueView, JobView, Place, Remark, Shape, by_id
+from audit.push_ports import SHAPES, TRACKS, IssueView, JobView, Place, Remark, Shape, by_id, without_key_ids
 
 HEADERS = {"Accept": "application/vnd.cvat+json", "Content-Type": "application/json"}
 
@@ -54,6 +54,12 @@ class CvatWriter:
         with self._sense():
             return by_id(raw["shapes"])
 
+    def tracks(self, job: int) -> dict[int, Shape]:
+        what, call = f"the annotations of job {job}", self._reads.api.jobs_api.retrieve_annotations
+        raw = self._reads.json(what, call, job)
+        with self._sense():
+            return by_id(raw["tracks"])
+
     def skeletons(self, job: int) -> dict[str, tuple[str, ...]]:
         """The points of each of the job's labels that is a skeleton, by its name."""
         return {
@@ -69,23 +75,26 @@ class CvatWriter:
         return edits.same(stored, wanted)
 
     def twin(self, shapes: Mapping[int, Shape], wanted: Shape) -> int | None:
-        place = (wanted["frame"], wanted["label_id"], wanted["points"])
+        place = (wanted["frame"], wanted["label_id"], wanted.get("points"))
         near = (i for i, s in shapes.items() if (s.get("frame"), s.get("label_id"), s.get("points")) == place)
         return next((i for i in near if edits.same(shapes[i], wanted)), None)
 
     def drawn(self, correction: Correction, place: Place) -> Shape:
-        return edits.drawn(correction, place, self._labels_of(place.job))
+        drawn = track_edits.drawn_track if correction.track else edits.drawn
+        return drawn(correction, place, self._labels_of(place.job))
 
     def changed(self, shape: Shape, correction: Correction, place: Place) -> Shape:
-        return edits.changed(shape, correction, place, self._labels_of(place.job))
+        changed = track_edits.changed_track if correction.track else edits.changed
+        return changed(shape, correction, place, self._labels_of(place.job))
 
-    def write(self, job: int, action: str, shapes: Sequence[Shape]) -> frozenset[int]:
+    def write(self, job: int, action: str, shapes: Sequence[Shape], kind: str = SHAPES) -> frozenset[int]:
         endpoint = self._writes.api.jobs_api.partial_update_annotations_endpoint
-        body = {"shapes": list(shapes), "tags": [], "tracks": []}
+        sent = [without_key_ids(shape) if kind == TRACKS else shape for shape in shapes]
+        body: dict[str, Any] = {SHAPES: [], "tags": [], TRACKS: [], kind: sent}
         what = f"writing to job {job}"
         answer = self._send(what, endpoint, {"id": job}, body, [("action", action)])
         try:
-            return frozenset(by_id(json.loads(answer)["shapes"]))
+            return frozenset(by_id(json.loads(answer)[kind]))
         except (KeyError, TypeError, ValueError):  # it was carried out or not: reading tells
             return frozenset()
 
