@@ -13,7 +13,8 @@ from audit import dataset
 from audit.core.annotations import Annotations, ShapeType
 from audit.errors import UsageError
 from audit.loop.folds import Plan
-from tests.training_scenes import HEIGHT, HW, WIDTH, Noted, Size, Store, encoded, snapshot
+from tests.doubles.progress import Noted
+from tests.training_scenes import HEIGHT, HW, WIDTH, Size, Store, encoded, snapshot
 
 
 def turned() -> bytes:

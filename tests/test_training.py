@@ -19,7 +19,8 @@ from audit.training import carry_out, estimate
 from audit.training_plan import Training, Wishes, alone, prepare
 from audit.training_ports import Example, Schedule, Trainer
 from tests.doubles.cvat import ADMIN_TOKEN, FakeCvat
-from tests.training_scenes import HEIGHT, LABELS, WIDTH, Noted, Store, encoded, snapshot
+from tests.doubles.progress import Noted
+from tests.training_scenes import HEIGHT, LABELS, WIDTH, Store, encoded, snapshot
 
 PICTURES = 20
 BOX = [10.0, 10.0, 30.0, 25.0]

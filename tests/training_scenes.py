@@ -4,40 +4,18 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from audit.core.annotations import Annotations, Frames, Snapshot
-from audit.ports import Advance, FrameImage, FrameProblem, Progress
+from audit.ports import FrameImage, FrameProblem, Progress
 
 Size = tuple[int, int]
 WIDTH, HEIGHT = 60, 40
 HW = (HEIGHT, WIDTH)
 LABELS = ("cell", "worm")
-
-
-class Noted:
-    """A ``Progress`` that remembers. steps, totals: per description."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        self.steps: dict[str, int] = {}
-        self.totals: dict[str, int | None] = {}
-
-    @contextmanager
-    def task(self, description: str, total: int | None) -> Iterator[Advance]:
-        self.steps[description], self.totals[description] = 0, total
-
-        def advance(steps: int = 1) -> None:
-            self.steps[description] += steps
-
-        yield advance
-
-    def note(self, line: str) -> None:
-        self.notes.append(line)
 
 
 class Store:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from audit.adapters.cvat.address import is_address
-from audit.cli.adding import box_of, logged_in, opened_target, source_options, tell
+from audit.cli.annotating import box_of, logged_in, opened_target, source_options, tell
 from audit.cli.progress import TerminalProgress, note_problems
 from audit.cli.push import decided, leave
 from audit.cli.sources import SourceOptions, opened_store
 from audit.errors import UsageError
 
 if TYPE_CHECKING:
-    from audit.boxes2masks import Found
-    from audit.boxes_to_masks import Wanted
+    from audit.annotating.boxes2masks import Found
+    from audit.loop.masks_of_boxes import Wanted
 
 PREVIEW = "preview.html"
 
@@ -64,7 +64,7 @@ def boxes2masks(  # noqa: PLR0913 - one parameter per option
 
     Exit codes: 0 all done, 1 something was left alone, 2 wrong use, 3 a service failed.
     """
-    from audit.boxes_to_masks import Limits, Wanted
+    from audit.loop.masks_of_boxes import Limits, Wanted
 
     execute = decided(dry_run, yes)
     if not is_address(where.source):
@@ -88,7 +88,7 @@ def _found(
 ) -> Found:
     from audit.adapters.folders import cache_dir
     from audit.adapters.prediction_cache import PredictionCache
-    from audit.boxes2masks import find
+    from audit.annotating.boxes2masks import find
     from audit.serving.box_prompts import BoxSegmenter, open_segmenter
 
     def opened() -> BoxSegmenter:
@@ -128,7 +128,7 @@ def _send(
     as_json: bool,
     progress: TerminalProgress,
 ) -> None:
-    from audit.boxes2masks import send
+    from audit.annotating.boxes2masks import send
 
     with opened_target(where) as target:
         report, names = send(

@@ -37,25 +37,29 @@ def fail_on(value: str) -> FailOn:
     """TYPE or TYPE:SCORE; TYPE may be "any"."""
     kind, _, score = value.partition(":")
     wanted = None if kind.lower() == "any" else finding_type(kind)
+    return FailOn(wanted, part(score or "0.5", f"'{score}' is not a score between 0 and 1"))
+
+
+def part(text: str, wrong: str) -> float:
+    """A number from 0 to 1. wrong: what to say of anything else."""
     try:
-        least = float(score) if score else 0.5
+        found = float(text)
     except ValueError:
-        least = -1.0
-    if not 0 <= least <= 1:
-        raise click.BadParameter(f"'{score}' is not a score between 0 and 1")
-    return FailOn(wanted, least)
+        found = -1.0
+    if not 0 <= found <= 1:
+        raise click.BadParameter(wrong)
+    return found
 
 
 def share(value: str) -> float:
     """A share such as "10%" or "0.1"."""
-    number = value.strip()
+    number, wrong = value.strip(), f"'{value}' is not a share between 0% and 100%"
+    if not number.endswith("%"):
+        return part(number, wrong)
     try:
-        part = float(number[:-1]) / 100 if number.endswith("%") else float(number)
+        return part(str(float(number[:-1]) / 100), wrong)
     except ValueError:
-        part = -1.0
-    if not 0 <= part <= 1:
-        raise click.BadParameter(f"'{value}' is not a share between 0% and 100%")
-    return part
+        raise click.BadParameter(wrong) from None
 
 
 def pair(value: str) -> tuple[str, str]:

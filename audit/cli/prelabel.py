@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from audit.adapters.cvat.address import is_address
-from audit.cli.adding import box_of, logged_in, opened_target, source_options, tell
-from audit.cli.options import pair
+from audit.cli.annotating import box_of, logged_in, opened_target, source_options, tell
+from audit.cli.options import pair, part
 from audit.cli.options import share as part_or_whole
 from audit.cli.progress import TerminalProgress, note_problems, printable
 from audit.cli.push import decided, leave
@@ -20,16 +20,16 @@ from audit.cli.sources import PredictorOptions, SourceOptions, open_predictors, 
 from audit.errors import UsageError
 
 if TYPE_CHECKING:
+    from audit.annotating.prelabel import Choice, Prelabels, Skeletons
     from audit.core.annotations import Snapshot
     from audit.ports import Predictor
-    from audit.prelabel import Choice, Prelabels, Skeletons
     from audit.push_ports import Report
 
 
 def threshold(value: str) -> tuple[str, float]:
     """SCORE for all labels (named ""), or LABEL=SCORE."""
     label, _, score = value.rpartition("=")
-    return label, _part(score, value, "a score between 0 and 1 such as 0.4 or person=0.6")
+    return label, part(score, f"'{value}' is not a score between 0 and 1 such as 0.4 or person=0.6")
 
 
 def share(value: str) -> float:
@@ -37,16 +37,6 @@ def share(value: str) -> float:
     found = part_or_whole(value)
     if found >= 1:
         raise click.BadParameter(f"'{value}' is not a share below 100%")
-    return found
-
-
-def _part(text: str, value: str, expected: str) -> float:
-    try:
-        found = float(text)
-    except ValueError:
-        found = -1.0
-    if not 0 <= found <= 1:
-        raise click.BadParameter(f"'{value}' is not {expected}")
     return found
 
 
@@ -134,8 +124,8 @@ def prelabel(  # noqa: PLR0913 - one parameter per option
 
     Exit codes: 0 all done, 1 something was refused, 2 wrong use, 3 a service failed.
     """
-    from audit.prelabel import Choice
-    from audit.prelabelling import THRESHOLD, Rules
+    from audit.annotating.prelabel import Choice
+    from audit.loop.prelabels import THRESHOLD, Rules
 
     execute = decided(dry_run, yes)
     what = PredictorOptions(
@@ -200,7 +190,7 @@ def _predicted(
 ) -> Prelabels:
     from audit.adapters.folders import cache_dir
     from audit.adapters.prediction_cache import PredictionCache
-    from audit.prelabel import prepare
+    from audit.annotating.prelabel import prepare
 
     with opened_store(where) as store, closing(PredictionCache(cache_dir("predictions"))) as cache:
         made = prepare(
@@ -220,7 +210,7 @@ def _send(
     as_json: bool,
     progress: TerminalProgress,
 ) -> None:
-    from audit.prelabel import plan_of, send
+    from audit.annotating.prelabel import plan_of, send
 
     facts = {
         "frames": len(made.snapshot.frames),

@@ -10,8 +10,8 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
-from audit.boxes_to_masks import Masked, Outline
 from audit.core.annotations import Snapshot
+from audit.loop.masks_of_boxes import Masked, Outline
 from audit.ports import Progress
 from audit.report.crops import BUDGET_BYTES, View, data_uri, jpeg, view_of
 from audit.report.gallery import read_pixels, safe_link, shorten

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from audit.adapters.pictures import PictureError, decode_rgb
 from audit.adapters.ultralytics.environment import load_opencv
-from audit.boxes_to_masks import Cut, Outline
 from audit.core.masks import decode, encode
 from audit.core.table import FloatArray
+from audit.loop.masks_of_boxes import Cut, Outline
 from audit.serving.drawing import framed
 from audit.serving.replies import AnyRegion, polygon_points, tight
 from audit.serving.sam_networks import Network, open_sam

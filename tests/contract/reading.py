@@ -19,9 +19,9 @@ from audit.adapters.pictures import ImageCache
 from audit.core.annotations import Predictions, ShapeType
 from audit.errors import AuditError, UsageError
 from audit.ports import FrameImage, PredictItem
-from tests.adapters.cvat.progress import Told
 from tests.contract.cases import box, every_shape, put, stored
 from tests.contract.place import FRAMES, SEGMENT, SIZE, Place
+from tests.doubles.progress import Told
 
 Opener = Callable[..., CvatStore]
 

@@ -26,8 +26,8 @@ from audit.decisions import append
 from audit.push_ports import Report
 from audit.pushing import FIXES, intent_of, push, undo
 from audit.runs import RunFolder, describe, write_manifest, write_table
-from tests.adapters.cvat.progress import Told
 from tests.contract.place import FRAMES, SIZE, Connection, Place
+from tests.doubles.progress import Told
 
 QUICK = Patience(connect=2, read=5, answer=10, attempts=3, wait_initial=0.01, wait_max=0.02, retry_after_max=0.05)
 LABELS = ("person", "thing", "body")

@@ -13,13 +13,13 @@ if importlib.util.find_spec("ultralytics") is None:  # not importorskip: importi
     pytest.skip("the ultralytics extra is not installed", allow_module_level=True)
 
 from audit.adapters.pictures import decode_rgb
-from audit.boxes_to_masks import Limits, judged
 from audit.core.masks import decode, encode
+from audit.loop.masks_of_boxes import Limits, judged
 from audit.serving import box_prompts
 from audit.serving.box_prompts import BoxSegmenter
 from audit.serving.embeddings import Embedding
 from audit.serving.sam_networks import Network, Prompts, open_sam
-from tests.prelabel.scene import SIDE, discs
+from tests.annotating.scene import SIDE, discs
 from tests.serving.cases import iou
 from tests.serving.test_sam import BLOOD, random_weights
 

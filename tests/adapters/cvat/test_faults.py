@@ -22,9 +22,9 @@ from audit.adapters.pictures import ImageCache
 from audit.errors import AuditError, ServiceError, UsageError
 from audit.ports import FrameProblem
 from tests.adapters.cvat.conftest import LABELS, QUICK, photos
-from tests.adapters.cvat.progress import Told
 from tests.adapters.cvat.test_store import digests, downloads, shas
 from tests.doubles.cvat import ADMIN, FakeCvat
+from tests.doubles.progress import Told
 
 Opened = Callable[..., CvatStore]
 

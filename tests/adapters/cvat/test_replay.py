@@ -17,7 +17,7 @@ from audit.adapters.cvat.store import CvatStore, open_store
 from audit.adapters.pictures import ImageCache
 from audit.ports import FrameImage
 from tests.adapters.cvat.conftest import QUICK, jpeg
-from tests.adapters.cvat.progress import Told
+from tests.doubles.progress import Told
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "cvat" / "convert_replay.json"
 

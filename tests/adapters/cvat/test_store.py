@@ -18,8 +18,8 @@ from audit.core.annotations import Annotations
 from audit.errors import UsageError
 from audit.ports import FrameImage, FrameProblem
 from tests.adapters.cvat.conftest import LABELS, photos
-from tests.adapters.cvat.progress import Told
 from tests.doubles.cvat import ADMIN, ADMIN_PASSWORD, ADMIN_TOKEN, FakeCvat
+from tests.doubles.progress import Told
 
 Opened = Callable[..., CvatStore]
 
@@ -195,7 +195,7 @@ from pathlib import Path
 from audit.adapters.cvat.credentials import credentials_from
 from audit.adapters.cvat.store import open_store
 from audit.adapters.pictures import ImageCache
-from tests.adapters.cvat.progress import Told
+from tests.doubles.progress import Told
 
 address, folder = sys.argv[1:]
 store = open_store(address, credentials=credentials_from(None, os.environ), cache=ImageCache(Path(folder)), workers=1)

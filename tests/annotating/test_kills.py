@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.annotating.scene import CAR, LABELS, PERSON, Scene, discs
 from tests.doubles.cvat import FakeCvat
-from tests.prelabel.scene import CAR, LABELS, PERSON, Scene, discs
 
 ROOT = Path(__file__).resolve().parents[2]
 CHILD = """
@@ -38,7 +38,7 @@ points = {"begun": (journal.Journal, "begin"), "sent": (CvatWriter, "_send"), "c
 counted(*points[point])
 if "bright" in sys.argv:
     from audit.serving import box_prompts
-    from tests.prelabel import bright
+    from tests.annotating import bright
     box_prompts.open_segmenter = bright.opened
 sys.argv = ["cvat-audit", *sys.argv[3:]]
 main()

@@ -10,19 +10,21 @@ import numpy as np
 
 from audit import journal as journals
 from audit import out_folder
-from audit.adding import Box, BoxOf, carry_out, check_folder, open_to_all, write_folder
-from audit.blind import Blind, FrameKey, extended, settled
-from audit.blind import write as write_blind
+from audit.annotating.blind_share import Blind, FrameKey, extended, settled
+from audit.annotating.blind_share import write as write_blind
+from audit.annotating.journalled import BoxOf, carry_out, check_folder, open_to_all, write_folder
+from audit.annotating.prelabel_steps import Drawer
 from audit.core.annotations import ShapeType, Snapshot
 from audit.core.boxes import iou_matrix
 from audit.core.corrections import Contradiction, Plan
 from audit.core.labels import LabelMatch, listing, match_labels
+from audit.core.proposals import Box
 from audit.core.skeletons import NoPairingError, by_order, paired
 from audit.core.table import BoolArray
 from audit.errors import UsageError
+from audit.loop.prelabels import SAME_PLACE, SKELETON_KINDS, Rules, Wish, is_done, once, wishes
 from audit.ports import AnnotationStore, Predictor, Progress
 from audit.predicting import Auditor, Cache, Timings, predict
-from audit.prelabelling import SAME_PLACE, SKELETON_KINDS, Drawer, Rules, Wish, is_done, once, wishes
 from audit.push_ports import JobView, PushTarget, Report
 from audit.runs import RunFolder
 

@@ -1,4 +1,4 @@
-"""A ``Progress`` that remembers what it was told."""
+"""``Progress`` that remembers what it was told."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from audit.ports import Advance
 
 
-class Told:
-    """steps: per description, how far it came."""
+class Noted:
+    """steps: per description, how far it came; totals: how far it was to go. notes: lines for the user."""
 
     def __init__(self) -> None:
+        self.notes: list[str] = []
         self.steps: dict[str, int] = {}
         self.totals: dict[str, int | None] = {}
 
@@ -23,6 +24,13 @@ class Told:
             self.steps[description] += steps
 
         yield advance
+
+    def note(self, line: str) -> None:
+        self.notes.append(line)
+
+
+class Told(Noted):
+    """One that is to be told no line."""
 
     def note(self, line: str) -> None:
         raise AssertionError(f"unexpected: {line}")

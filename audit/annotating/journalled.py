@@ -6,7 +6,6 @@ Written against ports; knows no vendor.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,15 @@ from audit import journal as journals
 from audit import out_folder
 from audit.core.annotations import Predictions, Snapshot
 from audit.core.findings import Findings
+from audit.core.proposals import Box
 from audit.errors import ServiceError, UsageError
 from audit.journal import Chain, Journal, link
 from audit.ports import Progress
 from audit.push_engine import Step, Writer
 from audit.push_ports import JobView, Line, PushTarget, Report, Shape
-from audit.pushing import SIGNED_OFF, begun, signed_off
+from audit.pushing import SIGNED_OFF, begun, rest, signed_off
 from audit.runs import RunFolder, describe, write_manifest, write_table
 
-Box = tuple[float, float, float, float]
 BoxOf = Callable[[Shape], Box]
 """The box around a stored shape, xyxy pixels; may hold NaN."""
 
@@ -177,26 +176,20 @@ def _job(
     closed: Closed,
 ) -> None:
     """One job. A server that fails ends it all, with what was done told."""
-    start = len(report.lines)
+    lines = [step.line for step in steps]
     try:
         reason = closed(target.job(job)) if steps else ""
         if reason:
-            report.lines += [replace(step.line, status="conflict", reason=reason) for step in steps]
+            rest(report, lines, "conflict", reason)
         else:
             Writer(target, journal, report).run(job, steps)
     except UsageError as error:
         if getattr(error, "status", None) == 401:
             raise
-        report.lines += [replace(line, status="failed", reason=str(error)) for line in _left(report, start, steps)]
+        rest(report, lines, "failed", str(error))
     except ServiceError as error:
         report.failure = error
-        report.lines += _left(report, start, steps)
-
-
-def _left(report: Report, start: int, steps: Sequence[Step]) -> list[Line]:
-    """Steps of which nothing was told yet."""
-    told = {(line.findings, line.action) for line in report.lines[start:]}
-    return [step.line for step in steps if (step.line.findings, step.line.action) not in told]
+        rest(report, lines)
 
 
 def check_folder(out: Path, command: str, source: str) -> None:

@@ -18,8 +18,8 @@ from audit.core.masks import rotated_rectangle
 from audit.core.table import objects
 from audit.errors import UsageError
 from audit.ports import PredictItem
+from tests.annotating.scene import Scene, invoke, photos
 from tests.doubles.cvat import FakeCvat
-from tests.prelabel.scene import Scene, invoke, photos
 
 POINTS = ("nose", "left_eye", "right_eye")
 XY = np.array([[40.0, 30.0], [60.0, 50.0], [20.0, 90.0]])
@@ -303,7 +303,7 @@ def test_models_of_the_true_architecture_draw_what_ultralytics_sees(
     from audit.adapters.ultralytics.environment import load_ultralytics
 
     monkeypatch.setattr(poses, "LOWEST", 1e-4)  # random weights are sure of nothing
-    monkeypatch.setattr("audit.prelabelling.VISIBLE", 0.0)
+    monkeypatch.setattr("audit.loop.prelabels.VISIBLE", 0.0)
     weights = saved(kind, tmp_path)
     names = [f"class {i}" for i in range(80)]
     labels = [skeleton_label(n, poses.COCO_KEYPOINTS) if kind == "pose" else {"name": n} for n in names]

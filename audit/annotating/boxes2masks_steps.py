@@ -10,13 +10,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from audit.adding import BoxOf, ByFrame, Own
-from audit.boxes_to_masks import KINDS, Masked, Outline
+from audit.annotating.journalled import BoxOf, ByFrame, Own
 from audit.core.annotations import Snapshot
 from audit.core.boxes import iou_matrix
 from audit.core.corrections import Action, Correction
 from audit.core.proposals import Proposal
 from audit.journal import Chain, Item
+from audit.loop.masks_of_boxes import KINDS, Masked, Outline
 from audit.push_engine import Step
 from audit.push_ports import Line, Place, PushTarget, Shape, Unfit
 

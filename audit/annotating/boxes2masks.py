@@ -10,26 +10,33 @@ from pathlib import Path
 import numpy as np
 
 from audit import out_folder
-from audit.adding import BoxOf, accepted, carry_out, check_folder, open_to_all, write_folder, write_predictions
-from audit.box_writing import Converter
-from audit.boxes_to_masks import (
-    Cut,
-    Masked,
-    Outline,
-    Segmenter,
-    Wanted,
-    as_box,
-    as_polygon,
-    by_frame,
-    cuts,
-    judged,
-    prompt,
-    rectangles,
+from audit.annotating.boxes2masks_steps import Converter
+from audit.annotating.journalled import (
+    BoxOf,
+    accepted,
+    carry_out,
+    check_folder,
+    open_to_all,
+    write_folder,
+    write_predictions,
 )
+from audit.annotating.segmenting import Segmenter, cuts
 from audit.core.annotations import Predictions, Problem, ShapeType, Snapshot
 from audit.core.labels import listing
 from audit.core.table import objects
 from audit.errors import UsageError
+from audit.loop.masks_of_boxes import (
+    Cut,
+    Masked,
+    Outline,
+    Wanted,
+    as_box,
+    as_polygon,
+    by_frame,
+    judged,
+    prompt,
+    rectangles,
+)
 from audit.ports import AnnotationStore, FrameImage, Progress
 from audit.predicting import Cache
 from audit.push_ports import PushTarget, Report

@@ -1,22 +1,19 @@
-"""Rectangles into masks: what is asked of a SAM, what is kept of its answers, and which are good enough."""
+"""Rectangles into masks: which are asked about, and which of a SAM's answers are good enough."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from audit.adding import Box
-from audit.core.annotations import Annotations, Predictions, ShapeType, Snapshot
+from audit.core.annotations import Annotations, ShapeType, Snapshot
 from audit.core.boxes import iou_matrix
 from audit.core.masks import box_of
-from audit.core.proposals import Ring, boxed, ordered
-from audit.core.table import FloatArray, IntArray, objects
-from audit.predicting import Cache
+from audit.core.proposals import Box, Ring, boxed, ordered
+from audit.core.table import IntArray
 
 KINDS = {"mask": ShapeType.MASK, "polygon": ShapeType.POLYGON, "box": ShapeType.RECTANGLE}
 """What a rectangle may become."""
@@ -45,21 +42,6 @@ class Outline:
     ring: Ring
     note: str
     lost: float = 0.0
-
-
-class Segmenter(Protocol):
-    """A SAM. digest: changes when the same picture and boxes would give other masks."""
-
-    name: str
-    digest: str
-
-    def cut(self, data: bytes, size_hw: tuple[int, int], boxes: FloatArray) -> list[Cut] | str:
-        """One for each box (n, 4), xyxy pixels of the picture as shown; or why it cannot be used.
-
-        data: the image file. size_hw: as the source states it, zeros if unknown. Raises ServiceError.
-        """
-
-    def outline(self, counts: bytes, size_hw: tuple[int, int]) -> Outline: ...
 
 
 @dataclass(frozen=True)
@@ -110,29 +92,6 @@ def prompt(snapshot: Snapshot, row: int) -> Box | None:
     frame = a.frame[row]
     found = boxed(ordered(a.xyxy[row]), (int(f.height[frame]), int(f.width[frame])), least=1.0)
     return found.xyxy if found is not None else None
-
-
-def cuts(
-    segmenter: Segmenter, cache: Cache, data: bytes, sha256: str, hw: tuple[int, int], boxes: FloatArray
-) -> list[Cut] | str:
-    """As ``Segmenter.cut``; the same box in the same picture is never run again, whatever else is asked there."""
-    keys = [hashlib.sha256(f"{sha256} {box}".encode()).hexdigest() for box in boxes.tolist()]
-    kept = cache.get(segmenter.digest, list(dict.fromkeys(keys)))
-    known = {key: Cut(table.mask[0], float(table.score[0])) for key, table in kept.items() if len(table) == 1}
-    new = {key: i for i, key in enumerate(keys) if key not in known}
-    if new:
-        found = segmenter.cut(data, hw, boxes[list(new.values())])
-        if isinstance(found, str):
-            return found
-        known.update(zip(new, found, strict=True))
-        cache.put(segmenter.digest, {key: _kept(boxes[i], known[key]) for key, i in new.items()})
-    return [known[key] for key in keys]
-
-
-def _kept(box: FloatArray, cut: Cut) -> Predictions:
-    """One cut as the cache keeps it."""
-    return Predictions(xyxy=box[None], label=np.zeros(1, np.int64), score=np.array([cut.score]),
-                       mask=objects([cut.counts]))  # fmt: skip
 
 
 def judged(row: int, rectangle: Box, cut: Cut, hw: tuple[int, int], limits: Limits) -> Masked:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from audit.blind import read as read_blind
+from audit.annotating.blind_share import read as read_blind
 from audit.errors import ServiceError, UsageError
+from tests.annotating.scene import CAR, LABELS, PERSON, Scene, invoke, photos, xyxy
 from tests.doubles.cvat import ADMIN_TOKEN, FakeCvat
-from tests.prelabel.scene import CAR, LABELS, PERSON, Scene, invoke, photos, xyxy
 
 BOTH = [("person", PERSON, 0.91234), ("car", CAR, 0.35), ("car", [150.0, 20.0, 30.0, 30.0], 0.1)]
 MOVED = [("person", [22.0, 31.0, 80.0, 60.0], 0.8), ("car", CAR, 0.35)]

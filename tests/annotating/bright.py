@@ -7,9 +7,9 @@ from typing import ClassVar
 import numpy as np
 
 from audit.adapters.pictures import PictureError, decode_rgb
-from audit.boxes_to_masks import Cut
 from audit.core.masks import encode
 from audit.core.table import FloatArray
+from audit.loop.masks_of_boxes import Cut
 from audit.serving.box_prompts import BoxSegmenter
 
 

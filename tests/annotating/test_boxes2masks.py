@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 
 from audit.adapters.cvat.masks import rle_from_points
-from audit.adding import SCORELESS
-from audit.boxes_to_masks import Cut, Masked, as_box
-from audit.cli.adding import _general
+from audit.annotating.journalled import SCORELESS
+from audit.cli.annotating import _general
 from audit.core.masks import decode
 from audit.errors import UsageError
+from audit.loop.masks_of_boxes import Cut, Masked, as_box
 from audit.push_ports import Line
 from tests.doubles.cvat import FakeCvat
 
 pytest.importorskip("cv2", reason="OpenCV is not installed")
 
-from tests.prelabel import bright
-from tests.prelabel.scene import LABELS, SIDE, Scene, discs, invoke
+from tests.annotating import bright
+from tests.annotating.scene import LABELS, SIDE, Scene, discs, invoke
 
 LOOSE = [24.0, 26.0, 94.0, 92.0]  # around the disc of 30..90
 RING = [98.0, 98.0, 182.0, 182.0]
@@ -180,7 +180,7 @@ def test_a_polygon_is_bounded_and_says_what_it_leaves_out(scene: Scene, monkeypa
     scene.server.set_annotations(scene.jobs[0], {"shapes": [rectangle(scene, 0, RING)], "tags": [], "tracks": []})
     (row,) = told(scene, "--as", "polygon", "--frames", "0-0")["changes"]
     assert (row["status"], row["reason"]) == ("conflict", "a polygon cannot show it (1 hole filled (33% of the mask))")
-    monkeypatch.setattr("audit.boxes_to_masks.MAX_LOST", 0.5)
+    monkeypatch.setattr("audit.loop.masks_of_boxes.MAX_LOST", 0.5)
     (row,) = told(scene, "--as", "polygon", "--frames", "0-0")["changes"]
     assert "1 hole filled (33% of the mask)" in row["note"]
     assert run(scene, "--as", "polygon", "--frames", "0-0", "--yes").exit_code == 0

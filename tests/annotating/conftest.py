@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.annotating.scene import LABELS, Scene, photos
 from tests.doubles.cvat import ADMIN_TOKEN, FakeCvat
-from tests.prelabel.scene import LABELS, Scene, photos
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.blind import Blind, extended, read, settled, write
+from audit.annotating.blind_share import Blind, extended, read, settled, write
 from audit.errors import UsageError
 
 FRAMES = [(1, n) for n in range(50)]
