@@ -94,7 +94,7 @@ def find(
             parts.append(CHECKS[kind](evidence, found.rows[likely], score[likely]))
     if FindingType.LOW_OVERLAP in types and len(evidence.outlines):
         found = outline_candidates(evidence, known.habits, known.outlines.habits)
-        parts.append(outline_findings(evidence, probability(found.traits, known.outlines.weights)))
+        parts.append(outline_findings(evidence, known.outlines.chance(found.traits)))
     findings = Findings.concat(parts)
     keep = _one_per_cause(findings, findings.score >= floor, len(evidence.annotations))
     if apart is not None:

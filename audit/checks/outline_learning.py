@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from audit.checks.overlaps import drawn_masks, outlined
 from audit.core.annotations import Annotations, comparable
 from audit.core.boxes import area
 from audit.core.table import FloatArray, IntArray
-from audit.trust.learning import fitted, probability
+from audit.trust.learning import fitted
 from audit.trust.planting_masks import SOUND, MaskMistake, plant_masks
 from audit.trust.prior_masks import WEIGHTS
 
@@ -29,41 +29,79 @@ FEWEST = 12
 """With fewer masks there is nothing to learn from."""
 STRENGTH = 2.0
 """As for boxes: a standard deviation of a half."""
-PRIOR: FloatArray = np.array([WEIGHTS.get(name, 0.0) for name in TRAITS])
+Example = tuple[FloatArray, IntArray]
+"""Traits (n, k) of compared masks, and what was done to each: a ``MaskMistake`` or ``SOUND``."""
+PRIOR: FloatArray = np.array([WEIGHTS.get(name, (0.0,) * len(MaskMistake)) for name in TRAITS]).T
 
 
 @dataclass(frozen=True)
 class OutlineKnowledge:
-    """How well masks usually fit in this data, and how much each trait of a misfit tells."""
+    """How well masks usually fit in this data, and how much each trait of a misfit tells.
+
+    weights: (kinds, traits), of each ``MaskMistake`` against a sound mask. A worn mask and one that was cut have
+    little in common: one line through all kinds tells each worse than its own.
+    """
 
     habits: OutlineHabits
     weights: FloatArray
+
+    def chance(self, traits: FloatArray) -> FloatArray:
+        """(n,) that a mask is wrong in any way. traits: (n, k)."""
+        return chance(traits, self.weights)
+
+
+def chance(traits: FloatArray, weights: FloatArray) -> FloatArray:
+    """(n,) that a mask is wrong in any way: of several kinds at once the odds against a sound one add up."""
+    odds = np.exp(np.clip(traits @ weights.T, -30, 30)).sum(axis=1)
+    return np.asarray(odds / (1 + odds))
+
+
+def weights_of_kinds(
+    traits: FloatArray, mistake: IntArray, importance: FloatArray, prior: FloatArray, strength: FloatArray
+) -> FloatArray:
+    """(kinds, k) weights, each kind learnt against the sound masks alone.
+
+    Together they are nearly those of all kinds at once (Begg and Gray 1984, "Calculation of polychotomous logistic
+    regression parameters using individualized regressions"). mistake: (n,) a ``MaskMistake`` or ``SOUND``.
+    prior: (kinds, k). importance, strength: as in ``fitted``.
+    """
+    found = []
+    for kind, before in zip(MaskMistake, prior, strict=True):
+        of = np.flatnonzero((mistake == kind) | (mistake == SOUND))
+        truth = (mistake[of] == kind).astype(np.float64)
+        found.append(fitted(traits[of], truth, importance[of], before, strength))
+    return np.array(found)
 
 
 def study_outlines(
     evidence: Evidence, n_labels: int, habits: Habits, *, prior: FloatArray = PRIOR, learn: bool = True
 ) -> OutlineKnowledge:
-    """Learn from evidence in which masks were compared; from the prior alone where there are none.
-
-    What the prior takes for a mistake already counts less as an example of a sound mask, as for boxes.
-    """
+    """Learn from evidence in which masks were compared; from the prior alone where there are none."""
     usual = outline_habits(evidence)
     if not learn or not len(evidence.outlines):
         return OutlineKnowledge(usual, prior)
     whole = (habits, usual) if evidence.sample.step > 1 else None
     parts = list(examples(evidence.sample, evidence.frame_hw, n_labels, whole))
+    return OutlineKnowledge(usual, adapted(parts, prior))
+
+
+def adapted(parts: Sequence[Example], prior: FloatArray = PRIOR) -> FloatArray:
+    """The weights after some copies of the labels with mistakes planted; the prior's if there are none.
+
+    What the prior takes for a mistake already counts less as an example of a sound mask, as for boxes.
+    """
     if not parts:
-        return OutlineKnowledge(usual, prior)
-    traits, truth = (np.concatenate([p[i] for p in parts]) for i in range(2))
-    sound = (1 - probability(traits, prior)) ** 2
-    importance = np.where(truth > 0, COUNTED, sound) / len(parts)
-    return OutlineKnowledge(usual, fitted(traits, truth, importance, prior, np.full(len(prior), STRENGTH)))
+        return prior
+    traits, mistake = (np.concatenate([p[i] for p in parts]) for i in range(2))
+    sound = (1 - chance(traits, prior)) ** 2
+    importance = np.where(mistake == SOUND, sound, COUNTED) / len(parts)
+    return weights_of_kinds(traits, mistake, importance, prior, np.full(prior.shape[1], STRENGTH))
 
 
 def examples(
     sample: Sample, frame_hw: IntArray, n_labels: int, whole: tuple[Habits, OutlineHabits] | None, copies: int = 0
-) -> Iterator[tuple[FloatArray, FloatArray]]:
-    """Traits and truth of every compared mask in some copies of the sample with mistakes planted.
+) -> Iterator[Example]:
+    """Every compared mask in some copies of the sample with mistakes planted.
 
     whole: the habits of all the data; None to take them from each copy. copies: how many; 0 by the cost.
     """
@@ -83,4 +121,4 @@ def examples(
         evidence = gather(together[order], sample.predictions, judged=judged, frame_hw=frame_hw, sampling=0)
         habits, usual = whole or (habits_of(evidence, n_labels), outline_habits(evidence))
         found = outline_candidates(evidence, habits, usual)
-        yield found.traits, (mistake[evidence.outlines.row] != SOUND).astype(np.float64)
+        yield found.traits, mistake[evidence.outlines.row]

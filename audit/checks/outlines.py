@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from functools import lru_cache
 
 import numpy as np
@@ -12,6 +13,7 @@ from audit.checks.overlaps import Masks, at, best
 from audit.checks.tables import Outlines
 from audit.core.annotations import NO_ID, Predictions
 from audit.core.boxes import Pairs
+from audit.core.outline_fit import Fit
 from audit.core.outlines import Difference, areas, difference
 from audit.core.table import BoolArray, FloatArray, IntArray
 
@@ -23,6 +25,9 @@ LEAST_SHARE = 0.08
 """What fills less of a mask than this is a detail of it, no object of its own."""
 FAINTEST_MEMBER = 0.1
 """Predictions below this score do not speak for several objects."""
+
+FIT = tuple(field.name for field in fields(Fit))
+"""Columns of ``Outlines`` that come from there."""
 
 FITTING_IOU = 0.5
 """A label that fits its own prediction at least so well is no piece of another."""
@@ -79,6 +84,7 @@ def outline_evidence(
         merged_score=np.array([m[2] for m in merged]),
         split=np.array([s[0] for s in split]),
         split_with=np.array([rows[s[1]] if s[1] >= 0 else NO_ID for s in split]),
+        **{name: np.array([getattr(d.fit, name) for d in seen]) for name in FIT},
     )
 
 

@@ -69,7 +69,8 @@ class Outlines(Table):
     prediction's side. merged: how much better several predictions of its name, apart from one another, fill the
     label than any alone (gain in IoU), merged_count: how many, merged_score: the least of their scores.
     split: how much better it and other labels of its name fill the prediction together than it alone,
-    split_with: the row of the largest of these, or -1.
+    split_with: the row of the largest of these, or -1. side, iou, all_round, slip, clarity, growing, moving: how
+    the label would have to grow or move to become the prediction, see ``audit.core.outline_fit.Fit``; lengths in px.
     """
 
     row: IntArray = column(np.int64, NO_ID, required=True)
@@ -87,6 +88,13 @@ class Outlines(Table):
     merged_score: FloatArray = column(np.float64, 0.0)
     split: FloatArray = column(np.float64, 0.0)
     split_with: IntArray = column(np.int64, NO_ID)
+    side: FloatArray = column(np.float64, 0.0)
+    iou: FloatArray = column(np.float64, 0.0)
+    all_round: FloatArray = column(np.float64, 0.0)
+    slip: FloatArray = column(np.float64, 0.0, width=2)
+    clarity: FloatArray = column(np.float64, 0.0)
+    growing: FloatArray = column(np.float64, 0.0)
+    moving: FloatArray = column(np.float64, 0.0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from audit.core.masks import runs_of
+from audit.core.outline_fit import Fit, fit_of, middle
 from audit.core.table import BoolArray, FloatArray, ObjectArray
 
 BOUNDARY_SHARE = 0.02
@@ -32,6 +33,7 @@ class Difference:
     boundary_iou: in [0, 1], 1 for two empty masks. missing, extra: the largest connected part, thicker than a
     rim, of b without a as a share of b, and of a without b as a share of a. missing_at, extra_at: where it
     lies in the two together, a code of ``SIDES``. drift: (2,) way in px from the middle of b to that of a.
+    fit: how a would have to grow or move.
     """
 
     boundary_iou: float
@@ -40,6 +42,7 @@ class Difference:
     missing_at: int
     extra_at: int
     drift: tuple[float, float]
+    fit: Fit
 
 
 def areas(masks: ObjectArray, hw: NDArray[Any]) -> FloatArray:
@@ -68,7 +71,7 @@ def difference(a: bytes, b: bytes, hw: tuple[int, int]) -> Difference:
     rim = round(RIM_SHARE * float(np.sqrt(max(n_left, n_right))))
     missing, missing_at = _part(right & ~left, rim)
     extra, extra_at = _part(left & ~right, rim)
-    drift = _middle(left) - _middle(right) if n_left and n_right else np.zeros(2)
+    drift = middle(left) - middle(right) if n_left and n_right else np.zeros(2)
     return Difference(
         _bands_iou(left, right, boundary_width(hw)),
         missing / max(n_right, 1),
@@ -76,6 +79,7 @@ def difference(a: bytes, b: bytes, hw: tuple[int, int]) -> Difference:
         missing_at,
         extra_at,
         (float(drift[0]), float(drift[1])),
+        fit_of(left, right),
     )
 
 
@@ -144,15 +148,8 @@ def _opened(mask: BoolArray, radius: int) -> BoolArray:
 
 def _side(part: BoolArray) -> int:
     half = np.array([part.shape[1], part.shape[0]]) / 2
-    x, y = (_middle(part) - half) / half
+    x, y = (middle(part) - half) / half
     if max(abs(x), abs(y)) < SURROUNDING:
         extent = [part.any(axis=axis).sum() / part.shape[1 - axis] for axis in (0, 1)]
         return 0 if min(extent) >= ALL_AROUND else len(SIDES) - 1
     return round(float(np.arctan2(y, x)) / (np.pi / 4)) % 8 + 1
-
-
-def _middle(mask: BoolArray) -> FloatArray:
-    """(2,) x and y of the middle of a mask that is not empty."""
-    columns, rows = mask.sum(axis=0), mask.sum(axis=1)
-    total = columns.sum()
-    return np.array([(np.arange(len(c)) + 0.5) @ c / total for c in (columns, rows)])

@@ -12,6 +12,7 @@ import scipy  # loads its parts when they are used, which most audits do not
 from audit.core.annotations import Annotations
 from audit.core.boxes import pairs_within
 from audit.core.masks import box_of, encode
+from audit.core.outline_fit import moved
 from audit.core.outlines import crop
 from audit.core.table import BoolArray, FloatArray, IntArray, ObjectArray, objects
 
@@ -19,6 +20,8 @@ SPOILT_IOU = (0.4, 0.85)
 """A spoilt mask overlaps the true one by this much."""
 SPLIT_SHARE = (0.3, 0.7)
 """Share of a split mask that stays with the first piece."""
+SLANTED = 0.5
+"""Share of the cuts in any direction."""
 NEIGHBOUR_GAP = 0.5
 """Merged objects lie at most so far apart, as a share of the smaller one's side."""
 LEAST_PX = 64
@@ -147,24 +150,26 @@ def eroded(mask: BoolArray, iou: float, rng: np.random.Generator) -> BoolArray:
 
 def dilated(mask: BoolArray, iou: float, rng: np.random.Generator) -> BoolArray:
     """With what lies nearest around it, until it makes so little of the whole."""
-    near = -_depth(~mask)
-    return np.asarray(mask | _first(near, mask.sum() * (1 / iou - 1), ~mask, rng))
+    return np.asarray(mask | _first(-_depth(~mask), mask.sum() * (1 / iou - 1), ~mask, rng))
 
 
 def shifted(mask: BoolArray, iou: float, rng: np.random.Generator) -> BoolArray:
     """Moved in some direction until it overlaps its place by no more than this."""
     angle = rng.uniform(0, 2 * np.pi)
-    moved = mask
+    there = mask
     for step in range(1, max(mask.shape)):
-        moved = _rolled(mask, round(step * float(np.cos(angle))), round(step * float(np.sin(angle))))
-        if (moved & mask).sum() <= iou * (moved | mask).sum():
+        there = moved(mask, round(step * float(np.cos(angle))), round(step * float(np.sin(angle))))
+        if (there & mask).sum() <= iou * (there | mask).sum():
             break
-    return moved
+    return there
 
 
 def cut(mask: BoolArray, iou: float, rng: np.random.Generator) -> BoolArray:
-    """Its part on one side of a straight line, so large a share of it."""
-    angle = rng.uniform(0, 2 * np.pi)
+    """Its part on one side of a straight line, so large a share of it; the line is upright or level half the time.
+
+    What stands in front of an object is mostly upright or level, and so is where labels end.
+    """
+    angle = rng.uniform(0, 2 * np.pi) if rng.random() < SLANTED else rng.integers(4) * np.pi / 2
     y, x = np.mgrid[: mask.shape[0], : mask.shape[1]]
     return _first(np.cos(angle) * x + np.sin(angle) * y, iou * mask.sum(), mask, rng)
 
@@ -178,8 +183,8 @@ SPOILERS: dict[MaskMistake, Callable[[BoolArray, float, np.random.Generator], Bo
 
 
 def _depth(mask: BoolArray) -> FloatArray:
-    """Steps of a king to the nearest pixel outside, or to the window's edge."""
-    return np.asarray(scipy.ndimage.distance_transform_cdt(np.pad(mask, 1), "chessboard")[1:-1, 1:-1], np.float64)
+    """Steps of a king to the nearest pixel outside; the window's edge is none, since it has room around it."""
+    return np.asarray(scipy.ndimage.distance_transform_cdt(mask, "chessboard"), np.float64)
 
 
 def _first(value: FloatArray, count: float, among: BoolArray, rng: np.random.Generator) -> BoolArray:
@@ -190,16 +195,6 @@ def _first(value: FloatArray, count: float, among: BoolArray, rng: np.random.Gen
     out = np.zeros(among.size, bool)
     out[candidates[order[: max(1, round(float(count)))]]] = True
     return out.reshape(among.shape)
-
-
-def _rolled(mask: BoolArray, dx: int, dy: int) -> BoolArray:
-    """Moved within its window; what leaves it is lost."""
-    out = np.zeros_like(mask)
-    h, w = mask.shape
-    out[max(dy, 0) : h + min(dy, 0), max(dx, 0) : w + min(dx, 0)] = mask[
-        max(-dy, 0) : h + min(-dy, 0), max(-dx, 0) : w + min(-dx, 0)
-    ]
-    return out
 
 
 def _size(counts: bytes, hw: IntArray) -> int:

@@ -157,7 +157,10 @@ def _simulated(truth: BoolArray | None, new: FloatArray, hw: tuple[int, int], rn
 
 def _field(shape: tuple[int, ...], grain: float, rng: np.random.Generator) -> FloatArray:
     """A smooth random displacement with standard deviation ``WOBBLE``; grain: its scale in pixels."""
-    field = ndimage.gaussian_filter(rng.normal(size=shape), grain, mode="wrap")
+    step = max(int(grain / 2), 1)  # a smooth field needs no finer grid
+    coarse = rng.normal(size=[-(-n // step) + 3 for n in shape])
+    field = ndimage.zoom(ndimage.gaussian_filter(coarse, grain / step, mode="wrap"), step, order=1)
+    field = field[: shape[0], : shape[1]]
     return np.asarray(WOBBLE * field / max(field.std(), 1e-9))
 
 

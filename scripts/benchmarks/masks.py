@@ -4,7 +4,8 @@ Masks are eroded, dilated, shifted, cut, merged with a neighbour of their name, 
 Low IoU findings is judged by average precision, of all kinds and of each, mean ± standard deviation over seeds.
 No weights of a segmentation network can be had offline. The predictions are a real detector's boxes and scores
 with (1) masks simulated from the true ones and (2) masks drawn by LiteMedSAM, real but weak on photographs.
-The weights to start from are fitted anew on every second photograph, and the others are judged with them.
+The weights to start from are fitted anew on every second photograph, and on all of ``--also``; the other photographs
+are judged with them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from audit.checks import Knowledge, find
 from audit.checks.calibration import learnt
 from audit.checks.evidence import Sample, combine, gather
 from audit.checks.habits import habits_of
-from audit.checks.outline_learning import COUNTED, PRIOR, examples, study_outlines
+from audit.checks.outline_learning import COUNTED, PRIOR, examples, study_outlines, weights_of_kinds
 from audit.checks.outline_traits import TRAITS
 from audit.core.annotations import Predictions, Snapshot
 from audit.core.boxes import overlapping_pairs
@@ -30,7 +31,7 @@ from audit.core.masks import pair_iou
 from audit.core.matching import greedy_matching
 from audit.core.outlines import boundary_iou
 from audit.core.table import FloatArray
-from audit.trust.learning import fitted
+from audit.trust.planting_masks import SOUND, MaskMistake
 from audit.trust.prior import PRIOR as BOX_PRIOR
 from scripts.benchmarks.labelled import LabelledSet
 from scripts.benchmarks.mask_mistakes import figures, spoil_masks
@@ -41,7 +42,7 @@ SIMULATIONS = 2
 """Sets of simulated masks that the weights are fitted to, none of them the one that is judged."""
 COPIES = 4
 """Copies of each set, each with other mistakes."""
-STRENGTH = 0.3
+STRENGTH = 0.1
 """As in ``fit``: one over the variance of a weight about 0."""
 LEAST_SCORE = 0.5
 """Predictions that the plain rules look at."""
@@ -54,6 +55,7 @@ IDEAS = {
     "missing and extra parts": ("missing part", "extra part"),
     "boxes beside masks": ("box surpris",),
     "growth and drift": ("grown", "one-sided", "drifted"),
+    "distances along the outline": ("all round", "gains by", "fits once", "slip"),
     "merged and split": ("merged", "split"),
 }
 
@@ -138,17 +140,24 @@ def auditors(prior: FloatArray, ablations: bool) -> dict[str, Auditor]:
 
 
 def fit(sets: Sequence[LabelledSet]) -> FloatArray:
-    """The weights of the traits of masks, from these sets together, all counting the same."""
+    """(kinds, traits) the weights of the traits of masks, from these sets together, all counting the same."""
     rows = []
     for data in sets:
         a = data.snapshot.annotations
         sample = Sample(a, np.ones(len(a), bool), data.predictions, 1)
-        for traits, truth in examples(sample, data.frame_hw, len(data.snapshot.labels), None, COPIES):
-            rows.append((traits, truth, np.where(truth > 0, COUNTED, 1.0) * 400 / len(a) / COPIES))
-    traits, truth, importance = (np.concatenate(column) for column in zip(*rows, strict=True))
+        for traits, mistake in examples(sample, data.frame_hw, len(data.snapshot.labels), None, COPIES):
+            counted = np.where(mistake == SOUND, 1.0, COUNTED)
+            rows.append((traits, mistake, counted * 400 / len(a) / COPIES))
+    traits, mistake, importance = (np.concatenate(column) for column in zip(*rows, strict=True))
     strength = np.full(traits.shape[1], STRENGTH)
     strength[0] /= 30
-    return fitted(traits, truth, importance, np.zeros(traits.shape[1]), strength)
+    return weights_of_kinds(traits, mistake, importance, np.zeros((len(MaskMistake), traits.shape[1])), strength)
+
+
+def print_weights(weights: FloatArray) -> None:
+    """As ``audit.trust.prior_masks`` has them."""
+    for name, row in zip(TRAITS, weights.T.tolist(), strict=True):
+        print(f'    "{name}": ({", ".join(f"{weight:.2f}" for weight in row)}),')
 
 
 def measured(auditor: Auditor, halves: Sequence[LabelledSet], seeds: range) -> dict[str, np.ndarray]:
@@ -198,21 +207,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--annotations", type=Path, default=SHARED / "coco128-permissive" / "annotations.json",
                         help="a COCO file with polygons beside its images")  # fmt: skip
+    parser.add_argument("--also", type=Path, nargs="*", default=(),
+                        help="more such files, with simulated masks, to learn the weights from")  # fmt: skip
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--ablations", action="store_true", help="also with each idea switched off")
     parser.add_argument("--no-sam", action="store_true", help="simulated masks only")
     parser.add_argument("--fit", action="store_true", help="print weights fitted to all of it, and stop")
     args = parser.parse_args()
-    if not args.annotations.exists():
-        parser.error(f"{args.annotations} is not there: name a COCO file with --annotations")
+    for path in (args.annotations, *args.also):
+        if not path.exists():
+            parser.error(f"{path} is not there: name a COCO file beside its images")
     boxes = boxes_of_detector(args.annotations.parent.name, args.annotations)
     real = [] if args.no_sam else [lite_medsam(boxes)]
     taught = [*(simulated(boxes, seed) for seed in range(1, 1 + SIMULATIONS)), *real]
+    also = [simulated(boxes_of_detector(path.parent.name, path), 0) for path in args.also]
     if args.fit:
-        for name, weight in zip(TRAITS, fit(taught).tolist(), strict=True):
-            print(f'    "{name}": {weight:.2f},')
+        print_weights(fit([*taught, *also]))
         return
-    priors = [fit([data.part(1 - half) for data in taught]) for half in (0, 1)]
+    priors = [fit([*(data.part(1 - half) for data in taught), *also]) for half in (0, 1)]
     for data in (simulated(boxes, 0), *real):
         table(data.name, [(data.part(half), priors[half]) for half in (0, 1)], range(args.seeds), args.ablations)
 

@@ -86,6 +86,13 @@ SAID = {
 }
 
 
+def neighbours() -> tuple[list[tuple[Mask, int]], list[tuple[Mask, int, float]]]:
+    """A dozen labels that fit their predictions as labels do, beside ``WHOLE``."""
+    places = [(10 + 32 * i, y) for i in range(6) for y in (10, 330)]
+    labels = [(rectangle(x, y, x + 28, y + 40 + i % 5), 1) for i, (x, y) in enumerate(places)]
+    return labels, [(rectangle(x + i % 3, y, x + 28, y + 41), 1, 0.9) for i, (x, y) in enumerate(places)]
+
+
 def test_nothing_gives_nothing() -> None:
     assert len(evidence_of([], []).outlines) == 0
     assert len(evidence_of([], [(WHOLE, 1, 0.9)]).outlines) == 0
@@ -113,9 +120,12 @@ def test_a_good_mask_is_no_finding() -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_a_bad_mask_is_likelier_wrong_than_a_good_one(case: str) -> None:
     wobbly = rectangle(102, 99, 259, 262)
-    bad = low_iou([(CASES[case], 1)], [(WHOLE, 1, 0.95)])
-    good = low_iou([(wobbly, 1)], [(WHOLE, 1, 0.95)])
-    assert bad.score[0] > 0.2 > good.score.max(initial=0)
+    labels, predictions = neighbours()
+    bad = low_iou([(CASES[case], 1), *labels], [(WHOLE, 1, 0.95), *predictions])
+    good = low_iou([(wobbly, 1), *labels], [(WHOLE, 1, 0.95), *predictions])
+    assert bad.score[0] > 0.1
+    assert max(bad.score[1:].max(initial=0), good.score.max(initial=0)) < 0.05
+    assert bad.annotation_id[0] == 1
     assert bad.reason[0].startswith(SAID[case])
     assert bad.suggested_xyxy[0].tolist() == [100, 100, 260, 260]
     assert bad.iou[0] == pytest.approx((CASES[case] & WHOLE).sum() / (CASES[case] | WHOLE).sum())

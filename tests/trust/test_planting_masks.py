@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from audit.core.annotations import Annotations, ShapeType
 from audit.core.masks import box_of, decode, encode, rle_of_rings
@@ -104,6 +105,17 @@ def test_spoilers_reach_the_overlap_asked_for(kind: MaskMistake) -> None:
     for wanted in (0.5, 0.8):
         spoilt = SPOILERS[kind](mask, wanted, np.random.default_rng(1))
         assert iou(spoilt, mask) == pytest.approx(wanted, abs=0.03)
+
+
+@pytest.mark.parametrize("kind", [MaskMistake.ERODED, MaskMistake.DILATED])
+def test_worn_and_swollen_masks_change_at_their_edge_only(kind: MaskMistake) -> None:
+    """Not at the edge of the window they are drawn in, where a ring once grew around every swollen mask."""
+    mask = np.zeros((200, 200), bool)
+    mask[70:130, 60:140] = True
+    changed = SPOILERS[kind](mask, 0.6, np.random.default_rng(1)) != mask
+    side = mask if kind is MaskMistake.ERODED else ~mask
+    distance = ndimage.distance_transform_cdt(side, "chessboard")
+    assert distance[changed].max() <= distance[side & ~changed].min()
 
 
 def test_a_cut_is_straight() -> None:
