@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audit.core.annotations import Annotations, ShapeType, Snapshot
+from audit.core.annotations import NO_ID, Annotations, Frames, ShapeType, Snapshot
 from audit.core.findings import Findings, FindingType, with_ids
-from audit.core.table import BoolArray
+from audit.core.table import BoolArray, IntArray
 
 MOST = 500
 """Questions kept ready of each kind: more than a review of 40,000 questions draws of them."""
@@ -48,15 +48,19 @@ def blind_questions(snapshot: Snapshot, findings: Findings) -> Blind:
     and in every session. Without any photo there is nothing to ask. A frame that two jobs share is asked in each.
     """
     seen = snapshot.frames.path != ""
-    labels = _in_order(_of_labels(snapshot.annotations, findings, seen), snapshot)
+    labels = _in_order(_of_labels(snapshot, findings, seen), snapshot)
     frames = _in_order(_of_frames(seen), snapshot)
     return Blind(labels[:MOST], frames[:MOST], len(labels), len(frames))
 
 
-def _of_labels(a: Annotations, findings: Findings, seen: BoolArray) -> Findings:
-    doubted = np.union1d(findings.annotation, findings.related)
-    silent = ~np.isin(np.arange(len(a)), doubted)
+def _of_labels(snapshot: Snapshot, findings: Findings, seen: BoolArray) -> Findings:
+    """One question for each label, and one for each track without findings, on one of its frames."""
+    a = snapshot.annotations
+    doubted = np.isin(np.arange(len(a)), np.union1d(findings.annotation, findings.related))
+    track = _tracks(a, snapshot.frames)
+    silent = ~doubted & ~(a.track & np.isin(track, track[doubted & a.track]))
     rows = np.flatnonzero(silent & seen[a.frame] & (a.shape != ShapeType.TAG) & ~a.crowd & _drawn(a))
+    rows = np.sort(np.append(rows[~a.track[rows]], _one_each(rows[a.track[rows]], track)))
     return Findings(
         type=np.full(len(rows), FindingType.LOW_OVERLAP),
         frame=a.frame[rows],
@@ -66,6 +70,22 @@ def _of_labels(a: Annotations, findings: Findings, seen: BoolArray) -> Findings:
         label=a.label[rows],
         xyxy=a.xyxy[rows],
     )
+
+
+def _tracks(a: Annotations, frames: Frames) -> IntArray:
+    """(n,) the number of each row's track, -1 for none. Ids of tracks are those of their task."""
+    track = np.full(len(a), NO_ID)
+    rows = np.flatnonzero(a.track)
+    keys = np.column_stack([frames.task[a.frame[rows]], a.annotation_id[rows]])
+    track[rows] = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
+    return track
+
+
+def _one_each(rows: IntArray, track: IntArray) -> IntArray:
+    """Of each track one of these rows, drawn by chance, but the same in every session."""
+    drawn = np.random.default_rng(0).permutation(len(rows))
+    first = np.unique(track[rows[drawn]], return_index=True)[1]
+    return rows[drawn[first]]
 
 
 def _drawn(a: Annotations) -> BoolArray:

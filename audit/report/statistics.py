@@ -1,8 +1,9 @@
 """How many findings among how many labels, per type, label, job and annotator, with intervals.
 
 Pure: columns in, columns out. What is counted is *objects*: every annotation that was compared,
-plus every object that a missing-label finding says should be one. An object is *in doubt* if at
-least one finding at or above the threshold is about it. So the share lies in [0, 1], also where
+plus every object that a missing-label finding says should be one; a track is one object in each of
+its jobs, however many frames show it. An object is *in doubt* if at least one finding at or above
+the threshold is about it. So the share lies in [0, 1], also where
 there are more missing labels than labels. Of the types that are about frames, frames are counted.
 """
 
@@ -36,6 +37,8 @@ class Shapes(Table):
     label: IntArray = column(np.int64, -1, required=True)
     shape: IntArray = column(np.int64, ShapeType.RECTANGLE)
     crowd: BoolArray = column(np.bool_, False)
+    track: BoolArray = column(np.bool_, False)
+    annotation_id: IntArray = column(np.int64, -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,8 +92,7 @@ def wilson(successes: IntArray, trials: IntArray) -> tuple[FloatArray, FloatArra
     """Lower and upper end of the 95 % score interval of a share; (0, 1) for no trials.
 
     E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22
-    (1927) 209-212; without continuity correction. It takes objects as independent, which the
-    frames of one track are not: there the true interval is wider.
+    (1927) 209-212; without continuity correction. It takes objects as independent.
     """
     k, n = np.asarray(successes, float), np.asarray(trials, float)
     spread = np.sqrt(np.divide(k * (n - k), n, out=np.zeros_like(n), where=n > 0) + Z_95**2 / 4)
@@ -126,6 +128,7 @@ class Counting:
         # one bit for each type of finding
         self._doubts = np.zeros(n_shapes, np.uint16)
         self._shapes_seen = 0
+        self._tracks: dict[tuple[int, int, int], list[int]] = {}
 
     def findings(self, piece: Findings | Told) -> None:
         """Count some of the findings; those below the threshold do not count."""
@@ -148,27 +151,58 @@ class Counting:
 
     def shapes(self, piece: Shapes) -> None:
         """Count the next shapes, in the order of the table."""
-        doubts = self._doubts[self._shapes_seen : self._shapes_seen + len(piece)]
+        doubts = self._doubts[self._shapes_seen : self._shapes_seen + len(piece)].astype(np.int64)
         self._shapes_seen += len(piece)
         # a shape that cannot be compared with a model can still be invalid or a duplicate
         compared = np.isin(piece.shape, AREA_SHAPES) & ~piece.crowd
-        for tally, group in (
-            (self._total, np.zeros_like(piece.frame)),
-            (self._label, piece.label),
-            (self._jobs, self._job[piece.frame]),
-            (self._people, self._person[piece.frame]),
-        ):
+        for tally, group in self._groups(piece.label, piece.frame):
             tally.annotations += tally.count(group)
+        for kind in set(FindingType) - set(ABOUT_FRAMES):
+            self._types.annotations[kind] += len(piece)
+        alone = ~piece.track
+        self._objects(piece.label[alone], piece.frame[alone], compared[alone], doubts[alone])
+        self._keep(piece[piece.track], compared[piece.track], doubts[piece.track])
+
+    def _groups(self, label: IntArray, frame: IntArray) -> tuple[tuple[_Tally, IntArray], ...]:
+        return (
+            (self._total, np.zeros_like(frame)),
+            (self._label, label),
+            (self._jobs, self._job[frame]),
+            (self._people, self._person[frame]),
+        )
+
+    def _objects(self, label: IntArray, frame: IntArray, compared: BoolArray, doubts: IntArray) -> None:
+        """Count objects. doubts: a bit for each type of finding about it."""
+        for tally, group in self._groups(label, frame):
             tally.judged += tally.count(group[compared | (doubts > 0)])
             tally.doubted += tally.count(group[doubts > 0])
         for kind in set(FindingType) - set(ABOUT_FRAMES):
             doubted = (doubts >> int(kind)) & 1 > 0
-            self._types.annotations[kind] += len(piece)
             self._types.judged[kind] += np.count_nonzero(compared | doubted)
             self._types.doubted[kind] += np.count_nonzero(doubted)
 
+    def _keep(self, piece: Shapes, compared: BoolArray, doubts: IntArray) -> None:
+        """Frames of tracks, which are counted once all are in."""
+        keys = np.column_stack([self._job[piece.frame], piece.annotation_id, piece.label])
+        used, first, place = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+        any_compared, all_doubts = np.zeros(len(used), bool), np.zeros(len(used), np.int64)
+        np.logical_or.at(any_compared, place.reshape(-1), compared)
+        np.bitwise_or.at(all_doubts, place.reshape(-1), doubts)
+        facts = zip(piece.frame[first].tolist(), any_compared.tolist(), all_doubts.tolist(), strict=True)
+        for (job, ident, label), (frame, seen, bits) in zip(used.tolist(), facts, strict=True):
+            known = self._tracks.setdefault((job, ident, label), [frame, 0, 0])
+            known[1] |= seen
+            known[2] |= bits
+
+    def _count_tracks(self) -> None:
+        labels = np.array([label for _, _, label in self._tracks], np.int64)
+        frame, compared, doubts = np.array(list(self._tracks.values()), np.int64).reshape(-1, 3).T
+        self._objects(labels, frame, compared > 0, doubts)
+        self._tracks = {}
+
     def statistics(self) -> Statistics:
         """What all of it comes to."""
+        self._count_tracks()
         self._types.doubted[list(ABOUT_FRAMES)] = self._frames_in_doubt[list(ABOUT_FRAMES)].sum(axis=1)
         return Statistics(
             threshold=self._threshold,

@@ -8,6 +8,7 @@ from scipy.stats import binomtest
 
 from audit.core.annotations import Frames, Predictions, ShapeType
 from audit.core.findings import Findings, FindingType
+from audit.core.table import objects
 from audit.report.statistics import NOBODY, Counting, Rates, Shapes, summarise, wilson
 from audit.report.tables import annotations_at, frames_at, run_statistics, shape_columns
 from audit.runs import BATCH_ROWS, RunFolder, table_writer
@@ -199,3 +200,25 @@ def test_only_the_frames_asked_for_are_filled(real_run: RunFolder) -> None:
         assert getattr(some, name)[1] == values[1]
     assert some.name[0] == ""
     assert len(frames_at(real_run, rows[:0])) == len(every)
+
+
+def test_a_track_is_one_object_however_many_frames_show_it() -> None:
+    """One finding about 300 frames puts one of two objects in doubt, not one of 301."""
+    frames = Frames(name=objects(["a"] * 300), number=np.arange(300), job=np.full(300, 1))
+    shapes = Shapes(
+        frame=np.append(np.arange(300), 0),
+        label=np.append(np.zeros(300, int), 1),
+        track=np.append(np.ones(300, bool), False),
+        annotation_id=np.append(np.full(300, 7), 7),
+    )
+    found = Findings(type=[2], frame=[120], score=[0.9], annotation=[120], label=[0])  # type: ignore[arg-type]  # lists do
+    job_of_frame, assignees = frames.job, {1: "ann"}
+    counting = Counting(job_of_frame, len(shapes), ("car", "bus"), assignees=assignees, threshold=0.5)
+    counting.findings(found)
+    for start in range(0, 301, 40):
+        counting.shapes(shapes[start : start + 40])
+    s = counting.statistics()
+    assert (s.total.annotations[0], s.total.objects[0], s.total.in_doubt[0]) == (301, 2, 1)
+    assert dict(zip(s.by_label.name.tolist(), s.by_label.share.tolist(), strict=True)) == {"car": 1.0, "bus": 0.0}
+    assert s.by_annotator.objects.tolist() == [2]
+    assert (s.by_type.objects[2], s.by_type.in_doubt[2], s.by_type.in_doubt[1]) == (2, 1, 0)
