@@ -38,7 +38,8 @@ def test_as_many_of_each_type_as_asked_and_all_known(data: LabelledSet, rate: fl
     clean = data.snapshot.annotations
     spoilt = spoil(clean, HW, 3, rate=rate, plausible=plausible)
     k = round(rate * len(clean))
-    assert spoilt.per_type == len(spoilt.dropped) == k
+    assert spoilt.planted == dict.fromkeys(TYPES, k)
+    assert len(spoilt.dropped) == k
     for kind in TYPES[1:]:
         assert sum(t == kind for t, _ in spoilt.wrong) == k
     assert len(spoilt.annotations) == len(clean) + k
@@ -180,7 +181,7 @@ def test_worst_cases_are_told_from_hits(data: LabelledSet) -> None:
     spoilt = spoil(data.snapshot.annotations, HW, 0)
     labels, clean = data.snapshot.labels, data.snapshot.annotations
     assert alarms(perfect(spoilt), spoilt, labels) == []
-    assert len(misses(Findings(), spoilt, clean, labels, most=1000)) == 5 * spoilt.per_type
+    assert len(misses(Findings(), spoilt, clean, labels, most=1000)) == sum(spoilt.planted.values())
     wrong = Findings(
         type=[T.EXTRA_ANNOTATION], frame=[0], score=[0.9], annotation_id=[-5], label=[0], xyxy=[[0, 0, 9, 9]]
     )

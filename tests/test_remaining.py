@@ -13,6 +13,7 @@ from audit import decisions
 from audit.calibration import write_calibration
 from audit.checks.held_out import HeldOut
 from audit.core.decisions import Decision, Verdict
+from audit.core.findings import FindingType
 from audit.core.questions import Answer
 from audit.remaining import Remaining, remaining
 from audit.report.html import write_report
@@ -108,7 +109,9 @@ def test_the_report_says_it_in_text_json_and_html(tmp_path: Path) -> None:
     reviewed(run, 50)
     rng = np.random.default_rng(0)
     chance = rng.uniform(0.02, 1, 200)
-    write_calibration(run.path, HeldOut(chance=chance, real=(rng.random(200) < chance).astype(float), type=[0] * 200))
+    judged = HeldOut(chance=chance, real=(rng.random(200) < chance).astype(float), type=[0] * 200)
+    rates = {FindingType.MISSING_ANNOTATION: 0.0123, FindingType.DUPLICATE_ANNOTATION: 0.0002}
+    write_calibration(run.path, judged, rates)
     text, document = io.StringIO(), io.StringIO()
     write_review_text(summary(run), text)
     write_review_json(summary(run), document)
@@ -129,6 +132,7 @@ def test_the_report_says_it_in_text_json_and_html(tmp_path: Path) -> None:
     for words in (
         "How far scores can be trusted",
         "Scores against planted mistakes",
+        "Mistakes expected for every 100 labels, which the scores rest on: Missing label 1.2, Duplicate",
         "Scores against verdicts",
         "In all",
     ):

@@ -59,8 +59,17 @@ def _planted(c: Calibration) -> Diagram:
         f"Mistakes planted into half of the frames, judged by what the other half taught: calibration error "
         f"{100 * c.error:.1f} points over {int(c.bins.count.sum()):,} findings ({types}). {_highest(c.bins)} "
         "Real mistakes in the labels count as false alarms here, so the true shares are rather higher."
+        f"{_rates(c)}"
     )
     return Diagram("Scores against planted mistakes", c.bins, told)
+
+
+def _rates(c: Calibration) -> str:
+    """How many labels seem wrong, for every hundred; a rate below a tenth says no more than that."""
+    if not c.rates:
+        return ""
+    shares = ", ".join(f"{kind.title} {max(100 * rate, 0.1):.1f}" for kind, rate in c.rates.items())
+    return f" Mistakes expected for every 100 labels, which the scores rest on: {shares}."
 
 
 def _judged(told: Remaining) -> list[Diagram]:

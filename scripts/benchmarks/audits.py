@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from audit.core.findings import FindingType
 from audit.core.table import BoolArray, FloatArray, IntArray
 from audit.trust.verdicts import Facts, facts_of
 from scripts.benchmarks.labelled import LabelledSet
-from scripts.benchmarks.mistakes import judge, spoil
+from scripts.benchmarks.mistakes import RATE, judge, spoil
 from scripts.benchmarks.quality import ours
 
 FINDINGS, LABELS, FRAMES = 1500, 3000, 500
@@ -84,9 +84,9 @@ def made_up(condition: str, seed: int) -> Truth:
     return Truth(facts, rng.random(FINDINGS) < chance, rng.random(LABELS) < wrong, rng.poisson(overlooked, FRAMES))
 
 
-def photographed(data: LabelledSet, seed: int) -> Truth:
+def photographed(data: LabelledSet, seed: int, rate: float | Mapping[FindingType, float] = RATE) -> Truth:
     """Our findings on photographs whose labels were spoilt; only what was planted counts as real."""
-    spoilt = spoil(data.snapshot.annotations, data.frame_hw, seed)
+    spoilt = spoil(data.snapshot.annotations, data.frame_hw, seed, rate=rate)
     a = spoilt.annotations
     found = ours(Snapshot(data.name, data.snapshot.labels, data.snapshot.frames, a), data.predictions)
     real = judge(found, spoilt)

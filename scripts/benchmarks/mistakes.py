@@ -6,6 +6,7 @@ very code it learns from would only show that it knows that code.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,39 +29,46 @@ TYPES = (
     FindingType.DUPLICATE_ANNOTATION,
 )
 """Those that are planted."""
+_OF_A_BOX = tuple(kind for kind in TYPES if kind != FindingType.EXTRA_ANNOTATION)
+"""Done to a box that is there: dropped, shifted, renamed, doubled."""
 
 
 @dataclass
 class Spoilt:
-    """Labels with known mistakes. wrong: type and id of each shape spoilt. pairs: copied id → its copy's id."""
+    """Labels with known mistakes. wrong: type and id of each shape spoilt. pairs: copied id → its copy's id.
+
+    planted: mistakes of each type.
+    """
 
     annotations: Annotations
     dropped: Annotations
     wrong: set[tuple[int, int]] = field(default_factory=set)
     pairs: dict[int, int] = field(default_factory=dict)
-
-    @property
-    def per_type(self) -> int:
-        """Mistakes planted of each type."""
-        return len(self.dropped)
+    planted: dict[FindingType, int] = field(default_factory=dict)
 
 
 def spoil(
-    clean: Annotations, frame_hw: np.ndarray, seed: int, *, rate: float = RATE, plausible: bool = False
+    clean: Annotations,
+    frame_hw: np.ndarray,
+    seed: int,
+    *,
+    rate: float | Mapping[FindingType, float] = RATE,
+    plausible: bool = False,
 ) -> Spoilt:
     """Drop, shift to IoU 0.4 to 0.8, relabel, invent and double ``rate`` of the boxes each; one mistake a box.
 
     Labels are wrong by pure chance, sides are off one by one. plausible: harder, more as people err: wrong names
     are those that are frequent, slipped boxes keep their size, invented ones have the size of their name.
+    rate: of each type alike, then at least one; or of each type its own, 0 for those left out.
     """
     rng, n = np.random.default_rng(seed), len(clean)
-    k = max(1, round(rate * n))
-    order = rng.permutation(n)
-    drop, shift, rename, double = (order[i * k : (i + 1) * k] for i in range(4))
+    many = {kind: _number(rate, kind, n) for kind in TYPES}
+    order, ends = rng.permutation(n), np.cumsum([0, *(many[kind] for kind in TYPES if kind in _OF_A_BOX)])
+    drop, shift, rename, double = (order[ends[i] : ends[i + 1]] for i in range(4))
     xyxy, label = clean.xyxy.copy(), clean.label.copy()
     names = clean.label if plausible else np.unique(clean.label)
     ids = np.arange(n) + 1
-    spoilt = Spoilt(clean, clean[np.sort(drop)])
+    spoilt = Spoilt(clean, clean[np.sort(drop)], planted=many)
     for i in shift:
         xyxy[i] = _shifted(clean.xyxy[i], frame_hw[clean.frame[i]], rng, whole=plausible)
         spoilt.wrong.add((FindingType.LOW_OVERLAP, int(ids[i])))
@@ -68,6 +76,7 @@ def spoil(
         label[i] = rng.choice(names[names != label[i]]) if (names != label[i]).any() else label[i]
         spoilt.wrong.add((FindingType.MISMATCHING_LABEL, int(ids[i])))
     rows = [clean.replace(xyxy=xyxy, label=label, annotation_id=ids)[np.setdiff1d(np.arange(n), drop)]]
+    k = many[FindingType.EXTRA_ANNOTATION]
     for extra in range(k):
         rows.append(_invented(clean, frame_hw, n + 1 + extra, rng, own_name=plausible))
         spoilt.wrong.add((FindingType.EXTRA_ANNOTATION, n + 1 + extra))
@@ -80,6 +89,12 @@ def spoil(
     together = Annotations.concat(rows)
     spoilt.annotations = together[np.argsort(together.frame, kind="stable")]
     return spoilt
+
+
+def _number(rate: float | Mapping[FindingType, float], kind: FindingType, labels: int) -> int:
+    if isinstance(rate, Mapping):
+        return round(rate.get(kind, 0.0) * labels)
+    return max(1, round(rate * labels))
 
 
 def _shifted(box: FloatArray, hw: np.ndarray, rng: np.random.Generator, *, whole: bool) -> FloatArray:
@@ -145,20 +160,22 @@ def _dropped_at(
 
 
 def average_precision(hits: BoolArray, planted: int) -> float:
-    """Mean precision at the planted mistakes; those not found count 0."""
+    """Mean precision at the planted mistakes; those not found count 0. NaN if none was planted."""
+    if not planted:
+        return float("nan")
     precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
     return float((precision * hits).sum() / planted)
 
 
 def figures(findings: Findings, spoilt: Spoilt) -> dict[str, float]:
     """Average precision over the common ranking, without duplicates, per type; precision in the top 50."""
-    hits, k = judge(findings, spoilt), spoilt.per_type
+    hits, many = judge(findings, spoilt), spoilt.planted
     plain = findings.type != FindingType.DUPLICATE_ANNOTATION
-    by_type = {t.code.split("_")[0]: average_precision(hits[findings.type == t], k) for t in TYPES}
-    best_possible = min(50, 5 * k)
+    by_type = {t.code.split("_")[0]: average_precision(hits[findings.type == t], many[t]) for t in TYPES}
+    everything, doubled = sum(many.values()), many[FindingType.DUPLICATE_ANNOTATION]
     return {
-        "all": average_precision(hits, 5 * k),
-        "no dup.": average_precision(hits[plain], 4 * k),
+        "all": average_precision(hits, everything),
+        "no dup.": average_precision(hits[plain], everything - doubled),
         **by_type,
-        "top 50": float(hits[:50].sum() / best_possible),
+        "top 50": float(hits[:50].sum() / min(50, everything)) if everything else float("nan"),
     }

@@ -14,12 +14,13 @@ import io
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from audit.checks import calibration, find, study
+from audit.checks import Knowledge, calibration, find, study
 from audit.checks.calibration import Weights
 from audit.checks.evidence import Evidence, combine, gather
 from audit.checks.habits import Habits
@@ -28,6 +29,7 @@ from audit.core.annotations import Annotations, Predictions, Snapshot
 from audit.core.findings import Findings, FindingType
 from audit.trust.agreement import trust_in
 from audit.trust.fusion import fuse
+from audit.trust.prevalence import shift
 from audit.trust.prior import PRIOR
 from scripts.benchmarks.fit import fit
 from scripts.benchmarks.labelled import LabelledSet, detected, from_files, together
@@ -53,15 +55,32 @@ IDEAS = {
 """Traits by words in their names, to be switched off together."""
 
 
-def ours(snapshot: Snapshot, predictions: Predictions, *, learn: bool = True, prior: Weights = PRIOR) -> Findings:
-    """The whole of it, as ``cvat-audit run`` does; predictions of several models are fused."""
+def ours(
+    snapshot: Snapshot,
+    predictions: Predictions,
+    *,
+    learn: bool = True,
+    prior: Weights = PRIOR,
+    rates: bool = True,
+) -> Findings:
+    """The whole of it, as ``cvat-audit run`` does; predictions of several models are fused.
+
+    rates: whether chances follow how many mistakes there seem to be, or all types are taken to be equally frequent.
+    """
     knows = np.ones((int(predictions.model.max(initial=0)) + 1, len(snapshot.labels)), bool)
     predictions, _ = fuse(predictions, knows, trust_in(snapshot.annotations, predictions, knows))
     hw = np.column_stack([snapshot.frames.height, snapshot.frames.width])
     judged = np.ones(len(snapshot.annotations), bool)
     evidence = combine([gather(snapshot.annotations, predictions, judged=judged, frame_hw=hw)])
     knowledge = study(evidence, len(snapshot.labels), learn=learn, prior=prior)
-    return find(evidence, snapshot, knowledge=knowledge)
+    return find(evidence, snapshot, knowledge=knowledge if rates else at_one_rate(knowledge))
+
+
+def at_one_rate(known: Knowledge) -> Knowledge:
+    """As if every type were as frequent as it was planted."""
+    back = {kind: shift(calibration.RATE, rate) for kind, rate in known.rates.items()}
+    weights = {kind: w + back.get(kind, 0.0) * (np.arange(len(w)) == 0) for kind, w in known.weights.items()}
+    return replace(known, weights=weights, rates={})
 
 
 def confident_only(snapshot: Snapshot, predictions: Predictions, prior: Weights) -> Findings:
@@ -112,6 +131,7 @@ def auditors(prior: Weights, *, ablations: bool, with_fiftyone: bool) -> dict[st
         chosen["FiftyOne"] = fiftyone
     if ablations:
         chosen["– learning on the data"] = partial(ours, prior=prior, learn=False)
+        chosen["– rates of this data"] = partial(ours, prior=prior, rates=False)
         chosen[f"– predictions below {CONFIDENT}"] = partial(confident_only, prior=prior)
         chosen |= {f"– {idea}": without(words, prior) for idea, words in IDEAS.items()}
     return chosen

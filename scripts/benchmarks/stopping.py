@@ -13,6 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from audit.trust.stopping import TARGET, Advice, advise
 from audit.trust.verdicts import CAUTIOUS, OPEN, Doubt, Recalibration, learnt_from
 from scripts.benchmarks.audits import CONDITIONS, Truth, made_up, photographed
 from scripts.benchmarks.labelled import detected, from_files
+from scripts.benchmarks.mistakes import RATE
 from scripts.benchmarks.output import show
 
 CHECKPOINTS = (0, 50, 100, 200, 400, 800)
@@ -158,15 +160,15 @@ def main() -> None:
     parser.add_argument("--set", nargs=3, action="append", default=[], metavar=("NAME", "ANNOTATIONS", "RESULTS"))
     parser.add_argument("--seeds", type=int, default=10, help="audits of each condition")
     parser.add_argument("--blind", type=float, default=0.1, help="share of blind questions")
+    parser.add_argument("--rate", type=float, action="append", help="boxes spoilt of each type (0.05); may be repeated")
     parser.add_argument("--only", default="", help="conditions whose name holds this")
     args = parser.parse_args()
     sources = [(name, partial(made_up, name)) for name in CONDITIONS]
-    for name, labelled, results in args.set:
-        data = from_files(name, Path(labelled), Path(results))
-        sources.append((name, partial(photographed, data)))
+    sets = [from_files(name, Path(labelled), Path(results)) for name, labelled, results in args.set]
     if not args.set and COCO.exists():
-        name = "coco128-permissive yolo11n"
-        sources.append((name, partial(photographed, detected(name, COCO, "yolo11n"))))
+        sets.append(detected("coco128-permissive", COCO, "yolo11n"))
+    for data, rate in product(sets, args.rate or [RATE]):
+        sources.append((f"{data.name} {100 * rate:g} %", partial(photographed, data, rate=rate)))
     overall: dict[str, list[float]] = defaultdict(list)
     audits, start = 0, time.perf_counter()
     for name, source in sources:
