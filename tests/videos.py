@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 from audit.core.annotations import Annotations, Frames, Predictions, Snapshot
 from audit.core.findings import FindingType
@@ -162,3 +165,65 @@ def _frames(n: int) -> Frames:
         task=np.full(n, 1),
         job=np.full(n, 1),
     )
+
+
+def write_export(folder: Path, made: Video, *, photos: bool = False) -> tuple[Path, Path]:
+    """The video as a CVAT for video export in two jobs, and its predictions as a results file.
+
+    photos: also a picture of each frame, with the predicted objects as bars of light.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    s, n = made.snapshot, len(made.snapshot.frames)
+    names = [name.removesuffix(".jpg") for name in s.frames.name.tolist()]
+    if photos:
+        (folder / "images").mkdir()
+        for frame, name in enumerate(names):
+            _picture(made, frame).save(folder / "images" / f"{name}.png")
+    (folder / "annotations.xml").write_text(_xml(s, n), encoding="utf-8")
+    p = made.predictions
+    wh = p.xyxy[:, 2:] - p.xyxy[:, :2]
+    rows = zip(p.frame.tolist(), p.label.tolist(), np.hstack([p.xyxy[:, :2], wh]).tolist(), p.score, strict=True)
+    listed = [
+        {"file_name": names[f], "category_name": LABELS[c], "bbox": box, "score": float(q)} for f, c, box, q in rows
+    ]
+    results = folder.parent / "results.json"
+    results.write_text(json.dumps(listed), encoding="utf-8")
+    return folder, results
+
+
+def _xml(s: Snapshot, n: int) -> str:
+    a, half = s.annotations, n // 2
+    segments = "".join(
+        f"<segment><id>{i}</id><start>{x}</start><stop>{y}</stop><url>http://cvat.example/api/jobs/{i}</url></segment>"
+        for i, x, y in ((1, 0, half - 1), (2, half, n - 1))
+    )
+    labels = "".join(f"<label><name>{name}</name></label>" for name in s.labels)
+    size = f"<original_size><width>{WIDTH}</width><height>{HEIGHT}</height></original_size>"
+    meta = (
+        f"<meta><task><id>1</id><size>{n}</size><mode>interpolation</mode><start_frame>0</start_frame>"
+        f"<labels>{labels}</labels><segments>{segments}</segments>{size}</task></meta>"
+    )
+    tracks = []
+    for ident in np.unique(a.annotation_id).tolist():
+        rows = np.flatnonzero(a.annotation_id == ident)
+        keys = [_xml_box(int(a.frame[r]), a.xyxy[r].tolist()) for r in rows]
+        if a.frame[rows[-1]] + 1 < n:
+            keys.append(_xml_box(int(a.frame[rows[-1]]) + 1, a.xyxy[rows[-1]].tolist(), outside=1))
+        tracks.append(f'<track id="{ident}" label="{s.labels[a.label[rows[0]]]}">{"".join(keys)}</track>')
+    return f"<annotations><version>1.1</version>{meta}{''.join(tracks)}</annotations>"
+
+
+def _xml_box(frame: int, xyxy: list[float], outside: int = 0) -> str:
+    place = " ".join(f'{k}="{v:.2f}"' for k, v in zip(("xtl", "ytl", "xbr", "ybr"), xyxy, strict=True))
+    return f'<box frame="{frame}" outside="{outside}" occluded="0" keyframe="1" {place}/>'
+
+
+def _picture(made: Video, frame: int) -> Image.Image:
+    picture = Image.new("RGB", (WIDTH, HEIGHT), (70, 74, 80))
+    pen = ImageDraw.Draw(picture)
+    p = made.predictions[made.predictions.frame == frame]
+    colours = ((230, 180, 160), (120, 150, 220), (110, 180, 130), (220, 200, 90))
+    for box, label, score in zip(p.xyxy.tolist(), p.label.tolist(), p.score.tolist(), strict=True):
+        if score > 0.5:
+            pen.rounded_rectangle(box, 12, fill=colours[label])
+    return picture
