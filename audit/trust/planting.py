@@ -45,7 +45,7 @@ def plant(annotations: Annotations, frame_hw: IntArray, seed: int, rate: float, 
     order = rng.permutation(n)
     dropped, slipped, renamed, copied = (np.sort(order[i * k : (i + 1) * k]) for i in range(4))
     xyxy, label, mistake = a.xyxy.copy(), a.label.copy(), np.full(n, SOUND)
-    xyxy[slipped] = _slipped(a.xyxy[slipped], rng)
+    xyxy[slipped] = _slipped(a.xyxy[slipped], frame_hw[a.frame[slipped]], rng)
     label[renamed] = _other_labels(a, renamed, rng)
     mistake[slipped], mistake[renamed] = FindingType.LOW_OVERLAP, FindingType.MISMATCHING_LABEL
     base = a.replace(xyxy=xyxy, label=label, **_outlines(a, slipped, xyxy[slipped], frame_hw, outlines))
@@ -88,7 +88,7 @@ def _jittered(xyxy: FloatArray, sigma: float, rng: np.random.Generator) -> Float
     return np.asarray(xyxy + rng.normal(0, sigma, xyxy.shape) * np.hstack([wh, wh]))
 
 
-def _slipped(xyxy: FloatArray, rng: np.random.Generator) -> FloatArray:
+def _slipped(xyxy: FloatArray, hw: IntArray, rng: np.random.Generator) -> FloatArray:
     """The first of some tries whose overlap is in range; else a third to the right (IoU 0.5).
 
     A quarter each have their sides off one by one, are moved as a whole, are too large or small, or leave out
@@ -102,12 +102,18 @@ def _slipped(xyxy: FloatArray, rng: np.random.Generator) -> FloatArray:
         ways = np.stack(
             [_jittered(was, 0.15, rng), _moved(was, 0.2, rng), _resized(was, 0.25, rng), _cut(was, 0.4, rng)]
         )
-        tried = ways[way[open_rows], np.arange(len(was))]
+        tried = _within(ways[way[open_rows], np.arange(len(was))], hw[open_rows])
         iou = row_iou(tried, was)
         good = (iou >= SHIFT_IOU[0]) & (iou <= SHIFT_IOU[1])
         result[open_rows[good]] = tried[good]
         open_rows = open_rows[~good]
     return np.asarray(result)
+
+
+def _within(xyxy: FloatArray, hw: IntArray) -> FloatArray:
+    """What lies in the frame: CVAT lets no shape leave it. hw: (n, 2) of each one's frame; 0, unknown, cuts nothing."""
+    limit = np.where(hw > 0, hw, np.inf)[:, [1, 0, 1, 0]]
+    return np.asarray(np.clip(xyxy, 0, limit))
 
 
 def _moved(xyxy: FloatArray, sigma: float, rng: np.random.Generator) -> FloatArray:

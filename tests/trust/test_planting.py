@@ -48,6 +48,25 @@ def test_slipped_boxes_overlap_their_place_in_the_range(seed: int) -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32 - 1))
+def test_slipped_boxes_stay_in_their_frame(seed: int) -> None:
+    """CVAT lets no shape leave it; what reaches its border would otherwise always be a sound one."""
+    rng = np.random.default_rng(seed)
+    corner = rng.uniform(0, 60, (40, 2)) * (rng.random((40, 2)) < 0.5)
+    a = Annotations(
+        xyxy=np.hstack([corner, np.full((40, 2), (100.0, 80))]),
+        frame=np.arange(40),
+        label=np.zeros(40),
+        annotation_id=np.arange(40),
+    )
+    planted = plant(a, np.full((40, 2), (80, 100)), seed, 0.2)
+    slipped = planted.annotations.xyxy[planted.mistake == T.LOW_OVERLAP]
+    assert (slipped >= 0).all() and (slipped <= [100, 80, 100, 80]).all()
+    unknown = plant(a, np.zeros((40, 2), np.int64), seed, 0.2).annotations.xyxy
+    assert np.isfinite(unknown).all()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1))
 def test_renamed_boxes_stay_and_get_another_label_that_occurs(seed: int) -> None:
     clean, renamed, original = made(seed, T.MISMATCHING_LABEL)
     assert (renamed.label != clean.label[original]).all()
