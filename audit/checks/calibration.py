@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from audit.checks.box_traits import TRAITS as LOW_OVERLAP_TRAITS
+from audit.checks.box_traits import box_candidates
 from audit.checks.duplicate import TRAITS as DUPLICATE_TRAITS
 from audit.checks.duplicate import duplicate_candidates
 from audit.checks.evidence import Evidence, Sample, gather
@@ -14,8 +16,6 @@ from audit.checks.extra import TRAITS as EXTRA_TRAITS
 from audit.checks.extra import extra_candidates
 from audit.checks.habits import Habits, habits_of
 from audit.checks.kinship import Kinship, kinship
-from audit.checks.low_overlap import TRAITS as LOW_OVERLAP_TRAITS
-from audit.checks.low_overlap import low_overlap_candidates
 from audit.checks.mismatching_label import TRAITS as MISMATCHING_LABEL_TRAITS
 from audit.checks.mismatching_label import mismatching_label_candidates
 from audit.checks.missing import TRAITS as MISSING_TRAITS
@@ -46,7 +46,7 @@ Examples = dict[FindingType, tuple[FloatArray, FloatArray]]
 Weights = Mapping[FindingType, FloatArray]
 CANDIDATES: dict[FindingType, Callable[[Evidence, Habits], Candidates]] = {
     FindingType.MISSING_ANNOTATION: missing_candidates,
-    FindingType.LOW_OVERLAP: low_overlap_candidates,
+    FindingType.LOW_OVERLAP: box_candidates,
     FindingType.MISMATCHING_LABEL: mismatching_label_candidates,
     FindingType.EXTRA_ANNOTATION: extra_candidates,
     FindingType.DUPLICATE_ANNOTATION: duplicate_candidates,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from audit.checks.nearby import nearby, own_shared
 from audit.checks.outlines import masked, outline_evidence
 from audit.checks.overlaps import at, best, drawn_masks, outlined, refined, with_mask_iou
 from audit.checks.surroundings import Surroundings, surroundings
@@ -61,7 +62,10 @@ def gather(  # noqa: PLR0913 - two tables, what is known of them, and two switch
     sizes = [np.maximum(area(table.xyxy), 1e-9) for table in (labels, predictions)]
     around = surroundings(labels, predictions)
     evidence = _label_evidence(labels, predictions, sizes, pairs, same, matched, explained)
-    evidence = _in_surroundings(evidence, around)
+    evidence = _in_surroundings(evidence, around).replace(
+        own_shared=own_shared(evidence.own_prediction, len(predictions), pairs, same)
+    )
+    beside = nearby(evidence, told, predictions, pairs)
     compared = Outlines()
     if masks is not None:
         evidence = evidence.replace(masked=masked(pairs, matched, masks))
@@ -83,7 +87,8 @@ def gather(  # noqa: PLR0913 - two tables, what is known of them, and two switch
     )
     twins = _twins(labels, usable + first_annotation, frame_hw)
     sample = _sample(annotations, judged, predictions, len(frame_hw), sampling)
-    return Evidence(annotations, frame_hw, evidence, unexplained, twins, sample, compared)
+    beside = beside.replace(row=usable[beside.row] + first_annotation)
+    return Evidence(annotations, frame_hw, evidence, unexplained, twins, sample, compared, beside)
 
 
 def _only(table: T, rows: IntArray) -> T:

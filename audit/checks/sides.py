@@ -10,7 +10,7 @@ from audit.checks.evidence import LabelEvidence
 from audit.core.table import FloatArray
 
 TYPICAL_OFFSET = 0.05
-"""Usual displacement of a side, as a share of the box's width or height, until the data at hand tell better."""
+"""Usual displacement of a side, as a share of the larger box's width or height, until the data at hand tell better."""
 PRIOR_COUNT = 20
 """How many labels the typical displacement weighs as much as."""
 FIT_SCORE, FIT_IOU = 0.3, 0.5
@@ -37,9 +37,19 @@ class Sides:
 
 
 def offsets(e: LabelEvidence) -> FloatArray:
-    """(n, 4) way from each side of a label to its prediction's, as a share of its width or height; 0 without one."""
-    wh = np.maximum(e.xyxy[:, 2:] - e.xyxy[:, :2], 1)
-    return np.asarray(np.nan_to_num((e.own_xyxy - e.xyxy) / np.hstack([wh, wh])))
+    """(n, 4) way from each side of a label to its prediction's, as ``pair_offsets`` measures it; 0 without one."""
+    return np.asarray(np.nan_to_num(pair_offsets(e.xyxy.T, e.own_xyxy.T)[0].T))
+
+
+def pair_offsets(label: FloatArray, predicted: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(4, n) way from each side of a label to the prediction's, as a share of the larger width or height; and these.
+
+    label, predicted: (4, n) in pixels. Of the larger of both: a label that leaves out half the object is off by a
+    half then; by its own size it would be off by a whole, and look like another object rather than a slip.
+    """
+    wh = np.maximum(np.fmax(label[2:] - label[:2], predicted[2:] - predicted[:2]), 1)
+    size = np.concatenate([wh, wh])
+    return (predicted - label) / size, size
 
 
 def usual_sides(e: LabelEvidence) -> Sides:
@@ -55,7 +65,7 @@ def usual_sides(e: LabelEvidence) -> Sides:
     return Sides(bias * n / (n + PRIOR_COUNT), np.maximum(spread, LEAST_SPREAD))
 
 
-def slip_evidence(off: FloatArray, sides: Sides) -> FloatArray:
+def side_evidence(off: FloatArray, sides: Sides) -> FloatArray:
     """(n, 4) logarithm of how much likelier each side is if the box slipped than if it is sound.
 
     Sound sides: a Laplace distribution of this detector's own spread, with a heavy tail. Slipped: a normal one.

@@ -25,7 +25,8 @@ class LabelEvidence(Table):
     was compared with it mask by mask; then ``Outlines`` has a row for it. any_iou: the best overlap with any
     prediction, however faint. companions, rival_companions: other labels of its name, labels of the rival's
     name in its frame; frame_labels: of any name, itself too. own_in_frame: the highest score with which its
-    name is predicted anywhere in its frame.
+    name is predicted anywhere in its frame. own_shared: the best overlap of its own prediction with another label
+    of its name.
     All supports, shares and IoUs in [0, 1], 0 where there is none.
     """
 
@@ -56,6 +57,19 @@ class LabelEvidence(Table):
     rival_companions: IntArray = column(np.int64, 0)
     frame_labels: IntArray = column(np.int64, 0)
     own_in_frame: FloatArray = column(np.float64, 0.0)
+    own_shared: FloatArray = column(np.float64, 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Nearby(Table):
+    """Predictions of any name beside the own one of a label that may have slipped, ordered by row.
+
+    row: of the annotation. xyxy, score: the prediction's.
+    """
+
+    row: IntArray = column(np.int64, NO_ID, required=True)
+    xyxy: FloatArray = column(np.float64, np.nan, width=4, required=True)
+    score: FloatArray = column(np.float64, np.nan, required=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +176,7 @@ class Evidence:
     """All that the checks look at; blocks of frames are gathered apart and put together by ``combine``.
 
     frame_hw: (frames, 2) height and width of every frame of the snapshot, 0 if unknown. outlines: empty
-    where nothing was compared by masks.
+    where nothing was compared by masks. nearby: other predictions where a label's own one lies.
     """
 
     annotations: Annotations
@@ -172,6 +186,7 @@ class Evidence:
     twins: Twins
     sample: Sample
     outlines: Outlines = field(default_factory=Outlines)
+    nearby: Nearby = field(default_factory=Nearby)
 
 
 def combine(parts: Sequence[Evidence]) -> Evidence:
@@ -184,4 +199,5 @@ def combine(parts: Sequence[Evidence]) -> Evidence:
         Twins.concat(p.twins for p in parts),
         Sample.concat([p.sample for p in parts]),
         Outlines.concat(p.outlines for p in parts),
+        Nearby.concat(p.nearby for p in parts),
     )

@@ -38,7 +38,7 @@ SIGNS: dict[FindingType, dict[str, int]] = {
     },
     FindingType.MISMATCHING_LABEL: {"gain": 1, "own support": -1, "own best score": -1, "kin": -1},
     FindingType.MISSING_ANNOTATION: {"prediction score": 1, "precision of its label": 1, "label never used": -1},
-    FindingType.LOW_OVERLAP: {"sides": 1, "rival": -1, "any name fits better": -1},
+    FindingType.LOW_OVERLAP: {"slip": 1, "rival": -1},
 }
 """What must speak for (1) or against (-1) a finding whatever the examples say: else a trait counts nothing."""
 HEADER = '''"""Weights of the traits before anything is known of the data at hand.

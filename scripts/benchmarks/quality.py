@@ -49,7 +49,7 @@ IDEAS = {
     "other names": ("another label", "clashing", "any support", "nothing seen", "rival", "other names", "any name"),
     "size": ("size",),
     "surroundings": ("companion", "in the frame", "rarity", "others unexplained"),
-    "each side": ("sides", "side", "width off", "height off"),
+    "each side": ("slip",),
     "names it confuses": ("kin",),
 }
 """Traits by words in their names, to be switched off together."""
