@@ -64,7 +64,6 @@ class DetectorFunction:
     def handle(self, body: Body) -> Reply:
         """All objects at or above the threshold, best first. Raises BadRequestError."""
         request = detector_request(body, self.threshold)
-        # in full: how a reduced one is evened out moves scores, and ``run`` and ultralytics would say otherwise
         rgb = request.picture.pixels(self.max_megapixels)
         items = self._items(self._detector(request.threshold).predict_pixels(rgb), (rgb.shape[0], rgb.shape[1]))
         return Reply("[" + ", ".join(items) + "]", f"{len(items)} objects at {request.threshold:g}")

@@ -15,8 +15,6 @@ from audit.adapters.ultralytics.environment import load_opencv
 
 JPEG_END = b"\xff\xd9"
 """A JPEG without it at its end may be cut off; Pillow tells, OpenCV's answer depends on its version."""
-SPARE = 2
-"""A reduced picture is still so many times as large as the network's input, so that area averaging evens it out."""
 
 
 @dataclass(frozen=True)
@@ -31,19 +29,6 @@ class Header:
     height: int
     turn: int = 1
     plain_jpeg: bool = False
-
-    @property
-    def shown_hw(self) -> tuple[int, int]:
-        """Height and width as CVAT shows it."""
-        return (self.width, self.height) if self.turn in (5, 6, 7, 8) else (self.height, self.width)
-
-
-@dataclass(frozen=True)
-class Pixels:
-    """rgb: (h, w, 3) as shown, perhaps reduced. frame_hw: the picture's own height and width as shown."""
-
-    rgb: NDArray[np.uint8]
-    frame_hw: tuple[int, int]
 
 
 def read_header(data: bytes) -> Header:
@@ -63,40 +48,23 @@ def read_header(data: bytes) -> Header:
         raise PictureError(f"is not an image ({type(error).__name__})") from None
 
 
-def decode(data: bytes, header: Header, wanted_px: int | None = None) -> Pixels:
-    """The picture as shown. Raises PictureError.
-
-    wanted_px: the longer side of what a network will average it down to; then a large JPEG is decoded at a
-    half, quarter or eighth of its size, never less than ``SPARE`` times as large. None: every pixel.
-    """
-    rgb = _jpeg(data, header, _reduction(header, wanted_px)) if header.plain_jpeg else None
-    if rgb is not None:
-        return Pixels(rgb, header.shown_hw)
-    rgb = decode_rgb(data)
-    return Pixels(rgb, (rgb.shape[0], rgb.shape[1]))
+def decode(data: bytes, header: Header) -> NDArray[np.uint8]:
+    """(h, w, 3) RGB as shown. Raises PictureError."""
+    rgb = _jpeg(data, header) if header.plain_jpeg else None
+    return decode_rgb(data) if rgb is None else rgb
 
 
-def _reduction(header: Header, wanted_px: int | None) -> int:
-    if wanted_px is None:
-        return 1
-    side = max(header.width, header.height)
-    return next((by for by in (8, 4, 2) if side >= by * SPARE * wanted_px), 1)
-
-
-def _jpeg(data: bytes, header: Header, by: int) -> NDArray[np.uint8] | None:
+def _jpeg(data: bytes, header: Header) -> NDArray[np.uint8] | None:
     """None for what Pillow had better judge."""
     cv2 = load_opencv()
     if not (data.endswith(JPEG_END) and hasattr(cv2, "IMREAD_COLOR_RGB")):
         return None
-    # the RGB flag excludes the plain colour flag, which OpenCV's own constants of reduced sizes contain
-    reduced = {1: 0, 2: 16, 4: 32, 8: 64}[by]
+    # not at a half or a quarter of its size, though that is quicker: networks then find other boxes and masks
     try:
-        rgb = cv2.imdecode(
-            np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION | reduced
-        )
+        rgb = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:
         return None
-    if rgb is None or rgb.shape != (-(-header.height // by), -(-header.width // by), 3):
+    if rgb is None or rgb.shape != (header.height, header.width, 3):
         return None
     return _turned(cv2, rgb, header.turn)
 

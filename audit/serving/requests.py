@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from audit.adapters.pictures import PictureError
 from audit.core.table import FloatArray
 from audit.serving.long_json import quickly_parsed
-from audit.serving.pixels import Pixels, decode, read_header
+from audit.serving.pixels import decode, read_header
 
 MAX_MEGAPIXELS = 80.0
 """Default bound on a picture, read from its header before a pixel is decoded."""
@@ -56,10 +56,10 @@ class Picture:
         except (binascii.Error, ValueError) as error:
             raise BadRequestError(f"image: expected base64 of an image file ({error})") from None
 
-    def decoded(self, max_megapixels: float, wanted_px: int | None = None) -> Pixels:
-        """The picture as CVAT shows it, if its header tells a size that may be decoded. Raises BadRequestError.
+    def pixels(self, max_megapixels: float) -> NDArray[np.uint8]:
+        """(h, w, 3) RGB, turned as EXIF says, which is how CVAT shows it. Raises BadRequestError.
 
-        wanted_px: see ``pixels.decode``; None for every pixel.
+        What its header tells to be larger than allowed is not decoded.
         """
         try:
             header = read_header(self.data)
@@ -68,13 +68,9 @@ class Picture:
                 raise BadRequestError(
                     f"the image has {width} x {height} px, more than the {max_megapixels:g} megapixels allowed"
                 )
-            return decode(self.data, header, wanted_px)
+            return decode(self.data, header)
         except PictureError as error:
             raise BadRequestError(f"the image {error}") from None
-
-    def pixels(self, max_megapixels: float) -> NDArray[np.uint8]:
-        """(h, w, 3) RGB, turned as EXIF says, which is how CVAT shows it. Raises BadRequestError."""
-        return self.decoded(max_megapixels).rgb
 
 
 @dataclass(frozen=True)
