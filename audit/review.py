@@ -20,6 +20,7 @@ from audit.core.table import objects
 from audit.errors import ServiceError, UsageError
 from audit.leases import Held, Leases
 from audit.loop.blind import NO_QUESTIONS, SHARES, Blind, blind_questions
+from audit.loop.boxes_only import boxes_only
 from audit.loop.planting import Planted, plant
 from audit.loop.queue import EVERYTHING, Candidates, Filter, is_open, ordered, seed_of, voices
 from audit.report.rows import assignees
@@ -92,6 +93,7 @@ class Review:
         self._n_real = len(real)
         self._first_blind = len(real) + len(planted.findings)
         self._facts = facts_of(real)
+        self._box_only = boxes_only(run, self.findings)
         self._by_chance = _by_chance(real, blind)
         self._drawn: set[str] = set()
         self._candidates = _candidates(run, self.findings)
@@ -169,7 +171,9 @@ class Review:
         if self.is_blind(row):
             return blind_question(names[f.label[row]])
         label, suggested, score = names[f.label[row]], names[f.suggested_label[row]], float(f.score[row])
-        return question(int(f.type[row]), label, suggested, score, span=self._span(row))
+        return question(
+            int(f.type[row]), label, suggested, score, box_only=bool(self._box_only[row]), span=self._span(row)
+        )
 
     def _span(self, row: int) -> str:
         """On which frames of a video the finding in this row shows, in words; "" for a single one."""

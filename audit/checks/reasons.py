@@ -11,7 +11,7 @@ from audit.checks.evidence import Evidence
 from audit.checks.invalid import REASONS, faults
 from audit.checks.outline_words import misfits, told
 from audit.checks.overlaps import at
-from audit.core.annotations import Snapshot
+from audit.core.annotations import ShapeType, Snapshot
 from audit.core.findings import Findings, FindingType
 from audit.core.table import FloatArray, IntArray, ObjectArray, Table, column
 
@@ -49,6 +49,7 @@ def with_reasons(findings: Findings, snapshot: Snapshot, frame_hw: IntArray, see
     seen = Witnesses(np.zeros(len(findings))) if seen is None else seen
     fault = _faults(findings, snapshot, frame_hw)
     said, guests = seen.own_best.tolist(), _guests(seen, snapshot.labels)
+    shape = _shapes(findings, snapshot)
     names = (*snapshot.labels, "")
     columns = (findings.type, findings.label, findings.suggested_label, findings.iou, findings.prediction_score)
     rows = zip(*(c.tolist() for c in columns), strict=True)
@@ -57,10 +58,16 @@ def with_reasons(findings: Findings, snapshot: Snapshot, frame_hw: IntArray, see
         if kind == FindingType.INVALID_SHAPE
         else told(seen.misfit[i], names[label], score, iou)
         if seen.misfit[i] is not None
-        else _sentence(kind, names[label], names[suggested], iou, score, said[i]) + guests.get(i, "")
+        else _sentence(kind, names[label], names[suggested], iou, score, said[i], shape[i]) + guests.get(i, "")
         for i, (kind, label, suggested, iou, score) in enumerate(rows)
     ]
     return findings.replace(reason=np.array([*reasons, None], dtype=object)[:-1])
+
+
+def _shapes(findings: Findings, snapshot: Snapshot) -> list[str]:
+    """What of each finding's label a predicted box was compared with."""
+    types = np.append(snapshot.annotations.shape, ShapeType.RECTANGLE)[findings.annotation]
+    return ["this shape" if t == ShapeType.RECTANGLE else "the box around this shape" for t in types.tolist()]
 
 
 def _faults(findings: Findings, snapshot: Snapshot, frame_hw: IntArray) -> IntArray:
@@ -84,12 +91,12 @@ def _number(count: int) -> str:
     return "one object is" if count == 1 else f"{count} objects are"
 
 
-def _sentence(kind: int, label: str, suggested: str, iou: float, score: float, own: float) -> str:
+def _sentence(kind: int, label: str, suggested: str, iou: float, score: float, own: float, shape: str) -> str:
     if kind == FindingType.MISSING_ANNOTATION:
         near = f"the closest label covers {_percent(iou)} of it (IoU)" if iou > 0 else "no label touches it"
         return f"A {suggested} is predicted at {_percent(score)}; {near}."
     if kind == FindingType.LOW_OVERLAP:
-        return f"The predicted {label} ({_percent(score)}) and this shape overlap by {_percent(iou)} (IoU)."
+        return f"The predicted {label} ({_percent(score)}) and {shape} overlap by {_percent(iou)} (IoU)."
     if kind == FindingType.MISMATCHING_LABEL:
         against = f"{label} at no more than {_percent(own)}" if own else f"no {label}, not even above 1 %"
         return f"A {suggested} is predicted here at {_percent(score)}, {against}."

@@ -173,8 +173,15 @@ class _Planner:
             return self.issue(row, decision, why="the shape is turned, and the proposal is not")
         geometry = self._proposal(row, shape)
         if geometry is None:
-            return self.issue(row, decision, why=f"the proposal has no {shape.name.lower()}")
+            return self.issue(row, decision, why=self._undrawable(row, shape))
         return self._changed(row, geometry, "")
+
+    def _undrawable(self, row: int, shape: ShapeType) -> str:
+        """Why the prediction cannot take the place of a shape of this type."""
+        outlines = shape in (ShapeType.POLYGON, ShapeType.MASK)
+        if outlines and (self.masks is None or self.masks[row] is None):
+            return f"the model gives a box, no {shape.name.lower()}, so a person must draw it"
+        return f"the proposal has no {shape.name.lower()}"
 
     def _of_track(self, row: int, kind: FindingType, decision: Decision) -> Correction:
         label = decision.label

@@ -86,7 +86,7 @@ def _coarse(mask: BoolArray, step: int) -> BoolArray:
 def _outside(mask: BoolArray) -> FloatArray:
     """How far each cell's middle lies outside the mask's edge; negative inside."""
     distance = scipy.ndimage.distance_transform_edt
-    return np.where(mask, 0.5 - distance(mask), distance(~mask) - 0.5)
+    return np.asarray(np.where(mask, 0.5 - distance(mask), distance(~mask) - 0.5))
 
 
 def _along(outside: FloatArray, other: BoolArray) -> tuple[FloatArray, FloatArray]:

@@ -44,9 +44,12 @@ class Question:
     other: str = "Other label …"
 
 
-def question(finding_type: int, label: str, suggested: str, score: float, *, span: str = "") -> Question:
+def question(
+    finding_type: int, label: str, suggested: str, score: float, *, box_only: bool = False, span: str = ""
+) -> Question:
     """The question about a finding of this type. label, suggested: names, "" for none. score: in [0, 1].
 
+    box_only: the shape is a polygon or a mask, and the model gives but a box, which cannot take its place.
     span: of a cause that shows on many frames of a video, on which (``audit.core.findings.span_of``).
     "Yes" always affirms the question as it stands, so for an extra label it is "no" that accepts the finding.
     """
@@ -60,6 +63,9 @@ def question(finding_type: int, label: str, suggested: str, score: float, *, spa
         return Question(text, "Yes, add it", "No, nothing to add")
     if kind is FindingType.MISMATCHING_LABEL:
         return Question(f"{label} or {suggested}? {sure}", f"It is {suggested}", f"It is {label}")
+    if kind is FindingType.LOW_OVERLAP and box_only:
+        text = f"Does the outline of this {label} miss part of it, or take in something else? {sure}"
+        return Question(text, "Yes, note it for redrawing", "No, it fits", other=KEEP)
     if kind is FindingType.LOW_OVERLAP:
         return Question(
             f"Which outline fits the {label} better? {sure}", "The dashed blue one", "The orange one", other=KEEP

@@ -62,7 +62,10 @@ def evidence_of(labels: list[tuple[Mask, int]], predictions: list[tuple[Mask, in
 
 def low_iou(labels: list[tuple[Mask, int]], predictions: list[tuple[Mask, int, float]]) -> Findings:
     """Low IoU findings of a frame, with reasons."""
-    evidence = evidence_of(labels, predictions)
+    return low_iou_of(evidence_of(labels, predictions))
+
+
+def low_iou_of(evidence: Evidence) -> Findings:
     frames = Frames(name=["a.jpg"], number=[0], width=[HW[1]], height=[HW[0]])
     snapshot = Snapshot("x", LABELS, frames, evidence.annotations)
     found = find(combine([evidence]), snapshot, types=ALL_TYPES, floor=0.0)
@@ -108,6 +111,19 @@ def test_boxes_have_no_outlines() -> None:
         assert not evidence.labels.masked.any()
     unknown_size = gather(a, p, judged=np.ones(1, bool), frame_hw=np.zeros((1, 2), np.int64))
     assert len(unknown_size.outlines) == 0
+
+
+def test_a_predicted_box_is_said_to_be_compared_with_the_box_around_a_shape() -> None:
+    for shape, said in ((ShapeType.MASK, "the box around this shape"), (ShapeType.RECTANGLE, "this shape")):
+        a = labelled([(CASES["eroded"], 1)]).replace(shape=[shape])
+        evidence = gather(
+            a,
+            predicted([(WHOLE, 1, 0.95)]).replace(mask=None),
+            judged=np.ones(1, bool),
+            frame_hw=np.array([HW]),
+        )
+        found = low_iou_of(evidence)
+        assert found.reason[0] == f"The predicted dog (95 %) and {said} overlap by 64 % (IoU)."
 
 
 def test_a_good_mask_is_no_finding() -> None:

@@ -141,6 +141,8 @@ def test_low_overlap_redraws_in_the_shapes_own_type(shape: ShapeType, mask: Any,
         assert done.geometry.xyxy == (12.0, 22.0, 55.0, 61.0)
     else:
         assert done.why in done.text
+        drawn = {S.POLYGON: "the model gives a box, no polygon", S.MASK: "the model gives a box, no mask"}
+        assert done.why.startswith(drawn.get(shape, "the proposal has no"))
 
 
 @pytest.mark.parametrize("kind", [T.LOW_OVERLAP, T.EXTRA_ANNOTATION, T.DUPLICATE_ANNOTATION])
