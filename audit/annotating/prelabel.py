@@ -16,7 +16,7 @@ from audit.annotating.journalled import BoxOf, carry_out, check_folder, open_to_
 from audit.annotating.prelabel_steps import Drawer
 from audit.core.annotations import ShapeType, Snapshot
 from audit.core.boxes import iou_matrix
-from audit.core.corrections import Contradiction, Plan
+from audit.core.corrections import Contradiction, Correction, Plan
 from audit.core.labels import LabelMatch, listing, match_labels
 from audit.core.proposals import Box
 from audit.core.skeletons import NoPairingError, by_order, paired
@@ -41,6 +41,15 @@ class Choice:
     mapping: Mapping[str, str]
     share: float | None = None
     seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Sent:
+    """labels: the one behind each line's key. drawn: the shapes that are new on the server, or would be."""
+
+    report: Report
+    labels: Mapping[str, str]
+    drawn: Sequence[Correction]
 
 
 @dataclass(frozen=True)
@@ -122,8 +131,8 @@ def send(
     execute: bool,
     include_completed: bool = False,
     progress: Progress,
-) -> tuple[Report, dict[str, str]]:
-    """Draw the pre-labels on a server. Gives the report, and the label behind each line's key. See ``carry_out``."""
+) -> Sent:
+    """Draw the pre-labels on a server, or tell what would be drawn. See ``carry_out``."""
     drawer = Drawer(made.snapshot, made.wanted, made.rows, made.rules, target, box_of)
     jobs = [int(j) for j in dict.fromkeys(made.snapshot.frames.job.tolist())]
     report = carry_out(
@@ -145,7 +154,13 @@ def send(
             f"{drawer.outdated} earlier pre-labels are not what these settings draw; "
             "--replace-auto replaces those that nobody touched"
         )
-    return report, drawer.labels
+    return Sent(report, drawer.labels, _told(report, drawer.drawn))
+
+
+def _told(report: Report, drawn: Mapping[str, Correction]) -> list[Correction]:
+    """What was sent, or would be."""
+    lines = [x for x in report.lines if x.action == "create" and x.status in ("to do", "done")]
+    return [drawn[key] for line in lines for key in line.findings if key in drawn]
 
 
 def _closed(job: JobView) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from audit.annotating.journalled import BoxOf, ByFrame, Own
 from audit.core.annotations import Snapshot
 from audit.core.boxes import iou_matrix
+from audit.core.corrections import Correction
 from audit.core.proposals import Box
 from audit.core.table import BoolArray
 from audit.journal import Chain, Item
@@ -23,7 +24,8 @@ WORKED = "somebody has worked on this frame; with --fill it gets what is not lab
 class Drawer:
     """Makes a job's steps. rows: frames to draw on, neither blind nor unreadable.
 
-    labels: of every key it made a line for. outdated: earlier pre-labels that these settings would not draw.
+    labels: of every key it made a line for. drawn: what it found to fit, by key. outdated: earlier pre-labels that
+    these settings would not draw.
     left: rows of frames that were left to the people who have worked on them.
     """
 
@@ -39,6 +41,7 @@ class Drawer:
         self.snapshot, self.wanted, self.rows, self.rules = snapshot, wanted, rows, rules
         self.target, self.box_of = target, box_of
         self.labels: dict[str, str] = {}
+        self.drawn: dict[str, Correction] = {}
         self.outdated = 0
         self.left: set[int] = set()
         self._elsewhere = elsewhere(snapshot)
@@ -92,7 +95,9 @@ class Drawer:
         place, reason = self.place(wish.row), wish.lacking
         for correction in wish.alternatives:
             try:
-                return self.target.drawn(correction, place)
+                shape = self.target.drawn(correction, place)
+                self.drawn[wish.base] = correction
+                return shape
             except Unfit as problem:
                 reason = str(problem)
         raise Unfit(reason)

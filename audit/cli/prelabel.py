@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,8 +22,11 @@ from audit.errors import UsageError
 if TYPE_CHECKING:
     from audit.annotating.prelabel import Choice, Prelabels, Skeletons
     from audit.core.annotations import Snapshot
+    from audit.core.corrections import Correction
     from audit.ports import Predictor
     from audit.push_ports import Report
+
+PREVIEW = "preview.html"
 
 
 def threshold(value: str) -> tuple[str, float]:
@@ -114,8 +117,8 @@ def prelabel(  # noqa: PLR0913 - one parameter per option
     """Draw what a model sees in SOURCE, so that people only correct it.
 
     SOURCE is a CVAT task, job or project (cvat://HOST/tasks/42); of an export on disk a pre-labelled copy is
-    written. Shapes keep their score and say that a model made them (source: auto). Without --yes nothing is
-    sent, only counted.
+    written. Shapes keep their score and say that a model made them (source: auto). Look at OUT/preview.html first:
+    without --yes nothing is sent, only counted.
 
     Frames on which somebody has worked are left alone, also by --replace-auto; and jobs that are completed or in
     validation. A frame in two jobs is drawn in one of them. The same command goes on where it was stopped, and
@@ -220,15 +223,16 @@ def _send(
     }
     if is_address(where.source):
         with opened_target(where) as target:
-            report, labels = send(
-                made, target, box_of, execute=execute, include_completed=include_completed, progress=progress
-            )
+            sent = send(made, target, box_of, execute=execute, include_completed=include_completed, progress=progress)
+        report, labels = sent.report, sent.labels
+        _preview(made, sent.drawn, progress)
         tell(made.run, report, labels, execute=execute, as_json=as_json, facts=_frames(facts, report))
         leave(report, "prelabel")
         return
     from audit.adapters.exports.writer import write_corrected
 
     plan, labels = plan_of(made)
+    _preview(made, plan.corrections, progress)
     report, copy = write_corrected(
         plan, made.snapshot, None, run=made.run.path, execute=execute, progress=progress
     )  # fmt: skip
@@ -236,6 +240,16 @@ def _send(
     if execute:
         click.echo(printable(f"Import into CVAT: {copy}"), err=as_json)
     leave(report, "prelabel")
+
+
+def _preview(made: Prelabels, drawn: Sequence[Correction], progress: TerminalProgress) -> None:
+    """A page of pictures with what is drawn; none if that is nothing."""
+    from audit.report.prelabel_preview import write_preview
+
+    if drawn:
+        path = made.run.path / PREVIEW
+        write_preview(path, made.snapshot, drawn, model=made.run.models[0], progress=progress)
+        progress.note(f"Preview: {path}")
 
 
 def _frames(facts: dict[str, int], report: Report) -> dict[str, int]:

@@ -6,6 +6,18 @@ from collections.abc import Sequence
 
 from audit.core.labels import listing, match_labels
 
+COCO_KEYPOINTS = (
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
+    "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
+    "right_ankle",
+)  # fmt: skip
+"""In COCO's order, for models with as many keypoints that name none themselves."""
+COCO_BONES = (
+    (1, 2), (1, 3), (2, 4), (3, 5), (6, 7), (6, 8), (8, 10), (7, 9), (9, 11), (6, 12), (7, 13), (12, 13),
+    (12, 14), (14, 16), (13, 15), (15, 17),
+)  # fmt: skip
+"""Pairs of them, from 1, that a drawing joins."""
+
 
 class NoPairingError(ValueError):
     """The points do not fit; the text says what there is on both sides."""

@@ -8,8 +8,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from audit.adapters.ultralytics.poses import COCO_KEYPOINTS
 from audit.core.labels import listing
+from audit.core.skeletons import COCO_BONES, COCO_KEYPOINTS
 from audit.errors import UsageError
 
 COCO_PLACES = (
@@ -17,11 +17,6 @@ COCO_PLACES = (
     (59, 56), (41, 56), (60, 76), (40, 76), (61, 95), (39, 95),
 )  # fmt: skip
 """Where CVAT's picture of the skeleton shows them, in percent: a person who faces the reader."""
-COCO_BONES = (
-    (1, 2), (1, 3), (2, 4), (3, 5), (6, 7), (6, 8), (8, 10), (7, 9), (9, 11), (6, 12), (7, 13), (12, 13),
-    (12, 14), (14, 16), (13, 15), (15, 17),
-)  # fmt: skip
-"""Pairs of keypoints, from 1, that are joined in that picture."""
 
 
 def renamed(classes: Sequence[str], names: Mapping[str, str]) -> tuple[str, ...]:

@@ -107,6 +107,8 @@ def test_skeletons_are_drawn_by_the_names_of_their_points(people: Scene, model: 
         "the model gives no keypoint of it that is sure enough"
     }
     assert people.shapes() == []
+    page = (people.out / "preview.html").read_text()
+    assert ("6 pre-labels on 6 frames" in page, page.count("<figure>"), page.count("<circle")) == (True, 6, 12)
     done = people.call("prelabel", "--model", "x.pt", "--yes")
     assert done.exit_code == 1, done.output  # the ghosts
     stored = people.shapes()

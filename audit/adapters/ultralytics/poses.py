@@ -19,17 +19,12 @@ from audit.adapters.ultralytics.environment import default_device, installed_ver
 from audit.adapters.ultralytics.weights import file_sha256
 from audit.core.annotations import Predictions
 from audit.core.masks import rotated_rectangle
+from audit.core.skeletons import COCO_KEYPOINTS
 from audit.core.table import FloatArray, objects
 from audit.errors import ServiceError, UsageError
 from audit.ports import PredictItem, Predictor
 
 TASKS = ("pose", "obb")
-COCO_KEYPOINTS = (
-    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
-    "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
-    "right_ankle",
-)  # fmt: skip
-"""In COCO's order, for models with as many keypoints that name none themselves."""
 LOWEST = 0.01
 """Objects of a lower score are not kept; what is drawn is decided later."""
 
