@@ -60,12 +60,6 @@ def atomic(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         raise
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Delete what a killed process had begun to write here with ``atomic``."""
-    for begun in folder.glob(".*.*.????????"):
-        begun.unlink(missing_ok=True)
-
-
 def _umask() -> int:
     current = os.umask(0o022)
     os.umask(current)

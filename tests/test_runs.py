@@ -22,7 +22,6 @@ from audit.runs import (
     atomic,
     describe,
     read_predictions,
-    remove_leftovers,
     table_writer,
     write_manifest,
     write_table,
@@ -116,13 +115,6 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         raise RuntimeError("stop")
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
-
-
-def test_leftovers_of_a_killed_write_go_and_nothing_else(tmp_path: Path) -> None:
-    for name in ("findings.parquet", ".findings.parquet.abc_1234", ".mine", "decisions.jsonl"):
-        (tmp_path / name).touch()
-    remove_leftovers(tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == [".mine", "decisions.jsonl", "findings.parquet"]
 
 
 def test_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:

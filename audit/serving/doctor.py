@@ -196,7 +196,7 @@ def _container(name: str) -> str:
 
 
 def _advice(state: str, message: str, name: str) -> str:
-    logs = f"docker logs {_container(name)}"
+    logs = f"docker logs {_container(name)}; of 'functions serve' read what it prints"
     if state.startswith(("building", "waiting", "configuring")):
         return f"it is being put up; if that takes over ten minutes: {logs}"
     low = message.lower()
@@ -206,7 +206,7 @@ def _advice(state: str, message: str, name: str) -> str:
         return "its weights are missing: put them into the function's folder and deploy again"
     if "no module named" in low or "importerror" in low:
         return "a package is missing in its image: deploy again with scripts/deploy_functions"
-    return f"see why: {logs}; then deploy again"
+    return f"see why: {logs}. Then deploy again"
 
 
 def _port(title: str, name: str, port: Any, dashboard: str) -> Check:
