@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 
 from audit.checks.calibration import Examples, Weights, estimated, examples, moved, usable, weights_from
 from audit.checks.evidence import FLOOR
+from audit.checks.outline_learning import Example, adapted, chance
+from audit.checks.outline_learning import examples as outline_examples
 from audit.checks.tables import Sample
 from audit.core.findings import FindingType
-from audit.core.table import FloatArray, IntArray, Table, column
+from audit.core.table import FloatArray, IntArray, Table, column, present
 from audit.trust.learning import probability
+from audit.trust.planting_masks import SOUND, MaskMistake
 
 COPIES = 2
 """Copies of each half with mistakes planted anew."""
@@ -40,35 +45,54 @@ def held_out(sample: Sample, frame_hw: IntArray, n_labels: int, prior: Weights, 
     if not all(half.copies for half in halves):
         return HeldOut()
     return HeldOut.concat(
-        _judged(copy, ours.labels, others, prior, floor)
+        part
         for ours, others in (halves, halves[::-1])
-        for copy in ours.copies
+        for copy, masks in zip_longest(ours.copies, ours.masks)
+        for part in _judged(copy, masks, ours.labels, others, prior, floor)
     )
 
 
 @dataclass(frozen=True)
 class _Half:
-    """Half of the frames. copies: with mistakes planted. labels: that these were planted into."""
+    """Half of the frames. copies: with mistakes planted, masks: into masks. labels: that these were planted into."""
 
     copies: list[Examples]
+    masks: list[Example]
     labels: int
 
 
 def _half(sample: Sample, frame_hw: IntArray, n_labels: int) -> _Half:
-    return _Half(list(examples(sample, frame_hw, n_labels, None, COPIES)), int(usable(sample).sum()))
+    copies = list(examples(sample, frame_hw, n_labels, None, COPIES))
+    compared = present(sample.predictions.mask).any()
+    masks = list(outline_examples(sample, frame_hw, n_labels, None, COPIES)) if compared else []
+    return _Half(copies, masks, int(usable(sample).sum()))
 
 
-def _judged(copy: Examples, labels: int, others: _Half, prior: Weights, floor: float) -> HeldOut:
+def _judged(
+    copy: Examples, masks: Example | None, labels: int, others: _Half, prior: Weights, floor: float
+) -> Iterator[HeldOut]:
     """Candidates of one copy by what the other half's copies teach."""
     weights = {kind: weights_from([p[kind] for p in others.copies], before) for kind, before in prior.items()}
     seen = {kind: traits for kind, (traits, _) in copy.items()}
     rates = estimated(weights, others.copies, others.labels, seen, labels)
-    tables = []
     for kind, (traits, truth) in copy.items():
-        chance = probability(traits, moved(weights[kind], rates[kind]))
-        kept = chance >= floor
-        tables.append(HeldOut(chance=chance[kept], real=truth[kept], type=np.full(kept.sum(), FindingType(kind))))
-    return HeldOut.concat(tables)
+        yield _kept(probability(traits, moved(weights[kind], rates[kind])), truth, kind, floor)
+    if masks is not None:
+        traits, truth = _as_frequent_as_assumed(*masks)
+        judge = moved(adapted(others.masks), rates[FindingType.LOW_OVERLAP])
+        yield _kept(chance(traits, judge), truth, FindingType.LOW_OVERLAP, floor)
+
+
+def _as_frequent_as_assumed(traits: FloatArray, mistake: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Every sound mask, and so many of the spoilt ones as count as one type of mistake; 1 for these."""
+    spoilt = np.flatnonzero(mistake != SOUND)[:: len(MaskMistake)]
+    rows = np.union1d(np.flatnonzero(mistake == SOUND), spoilt)
+    return traits[rows], (mistake[rows] != SOUND).astype(np.float64)
+
+
+def _kept(chances: FloatArray, truth: FloatArray, kind: FindingType, floor: float) -> HeldOut:
+    kept = chances >= floor
+    return HeldOut(chance=chances[kept], real=truth[kept], type=np.full(kept.sum(), FindingType(kind)))
 
 
 def _only(sample: Sample, frames: IntArray) -> Sample:

@@ -69,7 +69,7 @@ def ours(prior: FloatArray, *, learn: bool = True, blind: Sequence[str] = ()) ->
         evidence = combine([gather(snapshot.annotations, predictions, judged=judged, frame_hw=hw)])
         n_labels = len(snapshot.labels)
         habits = habits_of(evidence, n_labels)
-        weights = learnt(evidence, n_labels, habits, BOX_PRIOR) if learn else BOX_PRIOR
+        weights = learnt(evidence, n_labels, habits, BOX_PRIOR).weights if learn else BOX_PRIOR
         outlines = study_outlines(evidence, n_labels, habits, prior=prior, learn=learn)
         kept = np.array([not any(word in name for word in blind) for name in TRAITS])
         known = Knowledge(habits, weights, replace(outlines, weights=outlines.weights * kept))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from audit.calibration import FILE, read_calibration, write_calibration
-from audit.checks.held_out import HeldOut, held_out
+from audit.checks.held_out import COPIES, HeldOut, held_out
 from audit.checks.tables import Sample
 from audit.core.annotations import Annotations, Predictions
 from audit.core.findings import FindingType
+from audit.core.masks import ellipse_outline, rle_of_rings
+from audit.core.table import objects
 from audit.trust.prior import PRIOR
 
 
@@ -32,6 +35,22 @@ def scene(frames: int, seed: int = 0) -> tuple[Sample, np.ndarray]:
         score=rng.uniform(0.3, 0.99, len(seen)),
     )
     return Sample(annotations, np.ones(n, bool), predictions, 1), np.full((frames, 2), 800)
+
+
+def with_masks(sample: Sample, hw: np.ndarray) -> Sample:
+    """The same labels and predictions as ellipses in their boxes."""
+    return replace(
+        sample,
+        annotations=sample.annotations.replace(mask=drawn(sample.annotations, hw)),
+        predictions=sample.predictions.replace(mask=drawn(sample.predictions, hw)),
+    )
+
+
+def drawn(shapes: Annotations | Predictions, hw: np.ndarray) -> np.ndarray:
+    across, down = ((shapes.xyxy[:, i + 2] - shapes.xyxy[:, i]) / 2 for i in (0, 1))
+    middle = (shapes.xyxy[:, :2] + shapes.xyxy[:, 2:]) / 2
+    rows = zip(middle.tolist(), across.tolist(), down.tolist(), hw[shapes.frame].tolist(), strict=True)
+    return objects(rle_of_rings([ellipse_outline(m, (a, d))], (h, w)) for m, a, d, (h, w) in rows)
 
 
 @pytest.mark.parametrize("frames", [0, 1])
@@ -57,6 +76,19 @@ def test_chances_of_planted_mistakes_hold_on_frames_they_were_not_learnt_from(tm
     assert told.error < 0.1
     assert told.bins.count.sum() == len(judged)
     assert sum(n for _, n in told.by_type.values()) == len(judged)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")
+def test_chances_of_spoilt_masks_are_judged_too(tmp_path: Path) -> None:
+    sample, hw = scene(40)
+    masks = held_out(with_masks(sample, hw), hw, 3, PRIOR)
+    low = masks[masks.type == FindingType.LOW_OVERLAP]
+    assert 5 <= low.real.sum() <= 2 * COPIES * 0.06 * len(sample.annotations)
+    assert low.chance[low.real > 0].mean() > 0.4 > low.chance[low.real == 0].mean()
+    write_calibration(tmp_path, masks)
+    told = read_calibration(tmp_path)
+    assert told is not None
+    assert told.by_type[FindingType.LOW_OVERLAP][0] < 0.2
 
 
 def test_it_is_the_same_each_time() -> None:
