@@ -183,8 +183,10 @@ def write_export(folder: Path, made: Video, *, photos: bool = False) -> tuple[Pa
     p = made.predictions
     wh = p.xyxy[:, 2:] - p.xyxy[:, :2]
     rows = zip(p.frame.tolist(), p.label.tolist(), np.hstack([p.xyxy[:, :2], wh]).tolist(), p.score, strict=True)
+    ending = ".png" if photos else ""
     listed = [
-        {"file_name": names[f], "category_name": LABELS[c], "bbox": box, "score": float(q)} for f, c, box, q in rows
+        {"file_name": names[f] + ending, "category_name": LABELS[c], "bbox": box, "score": float(q)}
+        for f, c, box, q in rows
     ]
     results = folder.parent / "results.json"
     results.write_text(json.dumps(listed), encoding="utf-8")

@@ -167,8 +167,8 @@ def _mislabelled(f: Findings, along: _Along, floor: float) -> Iterator[Causes]:
 
 def _whole(f: Findings, chosen: BoolArray, score: float, along: _Along) -> Iterator[Causes]:
     if chosen.any():
-        words = f"of the {len(along.place)} of this track that were compared"
-        made = cause_of(f[chosen], score, along.frame, along.clock, words)
+        words = "of this track that were compared"
+        made = cause_of(f[chosen], score, along.frame, along.clock, words, among=len(along.place))
         yield Causes(made.findings, np.ones(1, bool))
 
 
@@ -191,13 +191,18 @@ def _shown(along: _Along) -> list[IntArray]:
     return np.split(told, np.flatnonzero(np.diff(life)) + 1) if len(told) else []
 
 
-def cause_of(rows: Findings, score: float, frames: IntArray, clock: Clock, words: str) -> Causes:
-    """One finding for all of these, told by the likeliest; the first of equals. frames: all it is about, in time."""
+def cause_of(rows: Findings, score: float, frames: IntArray, clock: Clock, words: str, *, among: int = 0) -> Causes:
+    """One finding for all of these, told by the likeliest; the first of equals. frames: all it is about, in time.
+
+    words: what the frames are of. among: of how many such frames those of the rows are, if that says something.
+    """
     best = rows[np.array([rows.score.argmax()])]
     first, last = int(frames[0]), int(frames[-1])
     if len(frames) > 1:
         span = f"{clock.number[first]} to {clock.number[last]}"
         many = "1 frame" if len(rows) == 1 else f"{len(rows)} frames"
+        if among:
+            many = f"all {many}" if len(rows) == among else f"{len(rows)} of the {among} frames"
         reason = f"{best.reason[0]} So it is on {many} {words} ({span})."
         best = best.replace(reason=np.array([reason, None], dtype=object)[:1])
     made = best.replace(score=[score], frames=[len(rows)], first_frame=[first], last_frame=[last])

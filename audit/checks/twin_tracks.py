@@ -58,8 +58,9 @@ def duplicate_causes(
         score = together(np.concatenate([log_odds(pair.score), apart]))
         likely = pair[pair.score >= floor]
         if len(likely) and score >= floor:
-            words = f"of the {counted.both} that it shares with track {key[1] + key[2] - gone}"
-            parts.append(Causes(cause_of(likely, score, pair.frame, clock, words).findings, np.ones(1, bool)))
+            words = f"that it shares with track {key[1] + key[2] - gone}"
+            made = cause_of(likely, score, pair.frame, clock, words, among=counted.both)
+            parts.append(Causes(made.findings, np.ones(1, bool)))
     return Causes.concat(parts)
 
 

@@ -30,7 +30,7 @@ MAX_TEXT = 300
 class Card:
     """One finding, ready to be shown. label: code by which the page filters. photo: data URI, "" for none.
 
-    span: on which frames of a video it shows, in words; "" for a single one.
+    span: on which frames of a video it shows, in words; "" for a single one. noun: what the annotation is.
     """
 
     rank: int
@@ -44,6 +44,7 @@ class Card:
     frame: int
     span: str
     annotation_id: int | None
+    noun: str
     assignee: str
     link: str
     score: float
@@ -144,6 +145,7 @@ class CardMaker:
             frame=row["frame"],
             span=span_of(row["frames"], row["first_frame"], row["last_frame"]),
             annotation_id=row["annotation_id"],
+            noun="track" if self.existing_row[i] >= 0 and self.existing.track[self.existing_row[i]] else "shape",
             assignee=shorten(row["assignee"] or ""),
             link=safe_link(row["link"]),
             score=row["score"] or 0.0,

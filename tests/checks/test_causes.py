@@ -74,7 +74,7 @@ def test_a_wrong_label_on_every_frame_is_one_finding() -> None:
     assert causes.whole.tolist() == [True]
     assert causes.findings.frame.tolist() == [40]
     assert 0.6 < causes.findings.score[0] < 0.8, "300 alike frames are no 300 witnesses"
-    words = "Because. So it is on 300 frames of the 300 of this track that were compared (10 to 309)."
+    words = "Because. So it is on all 300 frames of this track that were compared (10 to 309)."
     assert causes.findings.reason[0] == words
 
 
@@ -175,7 +175,7 @@ def test_two_tracks_on_one_object_are_one_duplicate() -> None:
     causes = duplicate_causes(f, other, {(1, 7, 8): Shared(100, 100, 100)}, clock_of(100), FLOOR)
     assert told(causes) == [("duplicate_annotation", 90, 0, 89)]
     assert causes.findings.annotation_id.tolist() == [8]
-    assert causes.findings.reason[0].endswith("on 90 frames of the 100 that it shares with track 7 (10 to 99).")
+    assert causes.findings.reason[0].endswith("on 90 of the 100 frames that it shares with track 7 (10 to 99).")
 
 
 def test_tracks_that_cross_are_no_duplicate() -> None:

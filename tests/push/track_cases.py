@@ -169,7 +169,7 @@ def test_a_missed_object_becomes_a_track(place: Place, tmp_path: Path, monkeypat
 
 def test_an_issue_on_the_worst_frame_names_the_stretch(place: Place, tmp_path: Path) -> None:
     audited = audited_tracks(place, tmp_path / "run", track(place))
-    words = "No thing is predicted here. So it is on 2 frames of the 2 of this track that were compared (0 to 1)."
+    words = "No thing is predicted here. So it is on all 2 frames of this track that were compared (0 to 1)."
     audited.finding(T.EXTRA_ANNOTATION, ids(audited)[0], frame=1, frames=2, first_frame=0, last_frame=1, reason=words)
     audited.accept_all()
     assert statuses(audited.push(ISSUES)) == ["done"]
