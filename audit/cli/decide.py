@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import getpass
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ COLUMNS = ("finding", "verdict", "label", "reviewer")
 LONGEST_CSV = 64 << 20
 """Bytes: a million decisions have about 60 MB."""
 IDS = "FINDING"
+LAST_CHARACTER = "\U0010ffff"
 
 
 @click.command(short_help="Decide on findings without the App.")
@@ -69,13 +71,18 @@ def _decision(text: str, verdict: Verdict, label: str, who: str, ids: Sequence[s
 
 
 def _finding(text: str, ids: Sequence[str]) -> str:
-    """The id that is this text or, alone, begins with it. Raises UsageError."""
-    found = [i for i in ids if text and i.startswith(text.lower())]
-    if len(found) == 1 or text.lower() in found:
-        return text.lower() if text.lower() in found else found[0]
-    if not found:
+    """The id that is this text or, alone, begins with it. ids: sorted: a hundred thousand are not gone through.
+
+    Raises UsageError.
+    """
+    begun = text.lower()
+    first, stop = bisect_left(ids, begun), bisect_right(ids, begun + LAST_CHARACTER)
+    if not text or first == stop:
         raise UsageError(f"finding '{text[:60]}' is not in this run; 'cvat-audit findings' lists the ids")
-    raise UsageError(f"'{text}' begins {len(found)} findings ({', '.join(found[:5])}); give more of it")
+    if stop - first > 1 and ids[first] != begun:
+        some = ", ".join(ids[first : min(stop, first + 5)])
+        raise UsageError(f"'{text}' begins {stop - first} findings ({some}); give more of it")
+    return ids[first]
 
 
 def _from_csv(path: Path, who: str, ids: Sequence[str]) -> list[Decision]:
