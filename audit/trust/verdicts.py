@@ -4,6 +4,9 @@ A logistic regression on the log odds of the score, whose prior is "the score is
 top of the ranking first, so what they tell of the bottom is little: the curve is tied at the top and may bend on
 its way down, and the further down, the less certain it is until verdicts come from there too. Selection by
 score, type and label needs no correction here, since the regression is conditional on just these.
+
+Scores already hold how many labels of each type seem wrong (``prevalence``). What verdicts teach is added to that
+in log odds: they correct what it left, a type's rate that it got wrong first of all.
 """
 
 from __future__ import annotations
@@ -40,7 +43,7 @@ FIXED = 1e8
 class Doubt:
     """How far the truth may be from the scores: standard deviations, in log odds.
 
-    shift: of all scores (mistakes may be many times rarer here than where the scores were learnt). slope: of the
+    shift: of all scores (mistakes may still be some times rarer here than scores take them to be). slope: of the
     curve below ``TOP``, bend: at each further bend. type_*: the same of one type beside the others.
     label_shift: of one label.
     """
