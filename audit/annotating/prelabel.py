@@ -13,15 +13,16 @@ from audit import out_folder
 from audit.annotating.blind_share import Blind, FrameKey, extended, settled
 from audit.annotating.blind_share import write as write_blind
 from audit.annotating.journalled import BoxOf, carry_out, check_folder, open_to_all, write_folder
+from audit.annotating.prelabel_skeletons import Skeletons, check_skeletons, keypoints_of
 from audit.annotating.prelabel_steps import Drawer
 from audit.core.annotations import ShapeType, Snapshot
 from audit.core.boxes import iou_matrix
 from audit.core.corrections import Contradiction, Correction, Plan
 from audit.core.labels import LabelMatch, listing, match_labels
 from audit.core.proposals import Box
-from audit.core.skeletons import NoPairingError, by_order, paired
 from audit.core.table import BoolArray
 from audit.errors import UsageError
+from audit.journal import Journal
 from audit.loop.prelabels import SAME_PLACE, SKELETON_KINDS, Rules, Wish, is_done, once, wishes
 from audit.ports import AnnotationStore, Predictor, Progress
 from audit.predicting import Auditor, Cache, Timings, predict
@@ -29,8 +30,6 @@ from audit.push_ports import JobView, PushTarget, Report
 from audit.runs import RunFolder
 
 COMMAND = "prelabel"
-Skeletons = Callable[[int], Mapping[str, tuple[str, ...]]]
-"""The points of each label of a job that is a skeleton, by its name."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,10 @@ class Sent:
 
 @dataclass(frozen=True)
 class Prelabels:
-    """A finished prediction. audited: (frames,) could be predicted. blind: (frames,) stays without pre-labels."""
+    """A finished prediction. audited: (frames,) could be predicted. blind: (frames,) stays without pre-labels.
+
+    standing: job and frame number of the pre-labels that this folder drew before.
+    """
 
     run: RunFolder
     snapshot: Snapshot
@@ -62,11 +64,12 @@ class Prelabels:
     model: str
     audited: BoolArray
     blind: BoolArray
+    standing: frozenset[tuple[int, int]] = frozenset()
 
     @property
     def rows(self) -> BoolArray:
         """(frames,) to draw on; a frame that two jobs share in one of them only."""
-        return np.asarray(self.audited & ~self.blind & once(self.snapshot))
+        return np.asarray(self.audited & ~self.blind & once(self.snapshot, self.standing))
 
     def wanted(self, rows: Sequence[int]) -> list[Wish]:
         """What to draw on these rows, which are of one job and so lie close together."""
@@ -94,15 +97,15 @@ def prepare(
     """
     snapshot = store.snapshot(progress)
     check_folder(out, COMMAND, snapshot.source)
-    sent = bool(journals.read(out).requests)
-    blind = settled(out, choice.share, choice.seed, binding=sent)
+    journal = journals.read(out)
+    blind = settled(out, choice.share, choice.seed, binding=bool(journal.requests))
     _check_thresholds(choice.rules, snapshot)
     predictor = open_predictor(snapshot)
     try:
         auditor = Auditor(predictor, _matched(predictor, snapshot, choice, progress))
-        keypoints = _keypoints(predictor, auditor.match, snapshot)
+        keypoints = keypoints_of(predictor, auditor.match, snapshot)
         if keypoints and choice.rules.kind in SKELETON_KINDS:
-            _check_skeletons(keypoints, snapshot, skeletons, progress)
+            check_skeletons(keypoints, snapshot, skeletons, progress)
         if predictor.needs_images and not store.has_images():
             raise UsageError(
                 f"{predictor.name} needs the images, and there are none. Say where they are: --images DIR."
@@ -120,7 +123,7 @@ def prepare(
     run = write_folder(out, COMMAND, snapshot, [model], settings=_settings(choice, blind))
     is_blind = np.array([blind.frames.get(key, False) for key in _keys(snapshot)], bool)
     rules = replace(choice.rules, keypoints=keypoints)
-    return Prelabels(run, snapshot, rules, predictor.digest or predictor.name, audited, is_blind)
+    return Prelabels(run, snapshot, rules, predictor.digest or predictor.name, audited, is_blind, _standing(journal))
 
 
 def send(
@@ -208,40 +211,9 @@ def _matched(predictor: Predictor, snapshot: Snapshot, choice: Choice, progress:
     return match
 
 
-def _keypoints(predictor: Predictor, match: LabelMatch, snapshot: Snapshot) -> dict[str, tuple[str, ...]]:
-    """The model's names of a skeleton's points, by label of the task; empty for models of anything else."""
-    given: Mapping[str, tuple[str, ...]] = getattr(predictor, "keypoints", {})
-    found: dict[str, tuple[str, ...]] = {}
-    for cls, code in zip(predictor.labels, match.codes.tolist(), strict=True):
-        if code < 0 or cls not in given:
-            continue
-        label = snapshot.labels[code]
-        if found.setdefault(label, given[cls]) != given[cls]:
-            raise UsageError(f"label '{label}': the model's classes for it have different points; map one of them only")
-    return found
-
-
-def _check_skeletons(
-    keypoints: Mapping[str, tuple[str, ...]], snapshot: Snapshot, skeletons: Skeletons | None, progress: Progress
-) -> None:
-    """Raises UsageError, before hours of prediction, if the task's labels cannot take the model's skeletons."""
-    if skeletons is None:
-        raise UsageError("a copy of an export cannot be given skeletons; draw their boxes with --as rectangle")
-    theirs = skeletons(int(snapshot.frames.job[0])) if len(snapshot.frames) else {}
-    for label, names in keypoints.items():
-        if label not in theirs:
-            raise UsageError(
-                f"label '{label}' of the task is no skeleton, and the model gives skeletons with the points "
-                f"{listing(names, 40)}. Make it a skeleton in CVAT, or draw boxes with --as rectangle."
-            )
-        try:
-            rows = paired(names, theirs[label])
-        except NoPairingError as error:
-            raise UsageError(f"label '{label}': {error}. Or draw boxes with --as rectangle.") from None
-        if by_order(names, theirs[label]):
-            progress.note(f"label '{label}': its points are taken in their order, since no name is the model's")
-        elif len(rows) < len(names):
-            progress.note(f"label '{label}': {len(names) - len(rows)} of the model's points are not among its own")
+def _standing(journal: Journal) -> frozenset[tuple[int, int]]:
+    ours = (c for c in journal.chains() if c.before is None and c.after is not None and not c.undone)
+    return frozenset((c.job, int(c.after["frame"])) for c in ours if c.after is not None)
 
 
 def _check_thresholds(rules: Rules, snapshot: Snapshot) -> None:

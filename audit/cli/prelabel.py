@@ -20,7 +20,8 @@ from audit.cli.sources import PredictorOptions, SourceOptions, open_predictors, 
 from audit.errors import UsageError
 
 if TYPE_CHECKING:
-    from audit.annotating.prelabel import Choice, Prelabels, Skeletons
+    from audit.annotating.prelabel import Choice, Prelabels
+    from audit.annotating.prelabel_skeletons import Skeletons
     from audit.core.annotations import Snapshot
     from audit.core.corrections import Correction
     from audit.ports import Predictor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -135,13 +135,17 @@ def _posed_places(
     return [(ShapeType.SKELETON, drawn)]
 
 
-def once(snapshot: Snapshot) -> BoolArray:
-    """(frames,) True for one row of every frame: one that two jobs share is drawn in the first that is still open."""
+def once(snapshot: Snapshot, standing: Collection[tuple[int, int]] = ()) -> BoolArray:
+    """(frames,) True for one row of every frame: one that two jobs share is drawn in the first that is still open.
+
+    standing: job and frame number of what was drawn before; a frame stays with that job.
+    """
     f, done = snapshot.frames, {j.id: is_done(j.stage, j.state) for j in snapshot.jobs}
+    places = list(zip(f.job.tolist(), f.number.tolist(), strict=True))
     chosen = np.ones(len(f), bool)
     for rows in _shared(snapshot):
         chosen[rows] = False
-        chosen[min(rows, key=lambda row: (done.get(int(f.job[row]), False), row))] = True
+        chosen[min(rows, key=lambda r: (places[r] not in standing, done.get(places[r][0], False), r))] = True
     return chosen
 
 

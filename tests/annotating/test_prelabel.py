@@ -282,6 +282,9 @@ def test_a_shared_frame_goes_to_the_job_that_is_open(server: FakeCvat, tmp_path:
     server.set_job(scene.jobs[0], state="in progress")
     scene.call("prelabel", "--predictions", results, "--yes")
     assert by_job(scene) == [[0, 1], [2, 3, 4], [5]]
+    scene.call("prelabel", "--predictions", scene.results(MOVED), "--replace-auto", "--yes")
+    assert by_job(scene) == [[0, 1], [2, 3, 4], [5]]
+    assert {s["points"][0] for s in scene.shapes()} == {22.0, 120.0}
 
 
 def test_labels_in_the_other_job_count_as_labels_of_a_shared_frame(server: FakeCvat, tmp_path: Path) -> None:
