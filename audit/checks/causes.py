@@ -143,14 +143,17 @@ def _faults(f: Findings, clock: Clock) -> Iterator[Causes]:
 
 
 def _extra(f: Findings, along: _Along, floor: float) -> Iterator[Causes]:
-    """A track along which nothing is predicted; or only its end, or its beginning, where it outlasts the object."""
+    """A track along which nothing is predicted; or only its end, or its beginning, where it outlasts the object.
+
+    Of both ends the one that more speaks for: whoever looks at it sees the other.
+    """
     score, n = together(along.odds), len(along.odds)
     ends = [(tail(along.odds), slice(n - tail(along.odds), n)), (tail(along.odds[::-1]), slice(tail(along.odds[::-1])))]
     lingering = [part for length, part in ends if LINGERS <= length < n]
     if score >= LIKELY or not lingering:
         yield from _whole(f, f.score >= floor, score, along)
         return
-    for part in lingering:
+    for part in sorted(lingering, key=lambda part: -float(along.odds[part].sum()))[:1]:
         inside = (along.at >= part.start) & (along.at < part.stop) if part.start else along.at < part.stop
         rows = f[inside & (f.score >= floor)]
         if len(rows):
@@ -227,7 +230,22 @@ def likeliest(causes: Causes, clock: Clock) -> Causes:
     for row, key in enumerate(keys):
         most, chosen = best.get(key, (-1.0, row))
         keep[row] |= row == chosen or (claim[row] > most and not whole[row])
-    return causes[keep]
+    return causes[keep & ~_outdone(f, keep & ~whole, claim, keys, clock)]
+
+
+def _outdone(f: Findings, parts: BoolArray, claim: FloatArray, keys: list[TrackKey], clock: Clock) -> BoolArray:
+    """(n,) stretches of a track that share frames with a likelier one of another type. parts: which to look at."""
+    first, last = (clock.place[end] for end in f.span())
+    outdone = np.zeros(len(f), bool)
+    of_track: dict[TrackKey, list[int]] = {}
+    for row in np.flatnonzero(parts & (f.type != FindingType.INVALID_SHAPE)).tolist():
+        of_track.setdefault(keys[row], []).append(row)
+    for rows in of_track.values():
+        rows.sort(key=lambda row: -claim[row])
+        for place, row in enumerate(rows):
+            likelier = [r for r in rows[:place] if not outdone[r] and f.type[r] != f.type[row]]
+            outdone[row] = any(first[r] <= last[row] and first[row] <= last[r] for r in likelier)
+    return outdone
 
 
 def in_time(f: Findings, clock: Clock) -> IntArray:

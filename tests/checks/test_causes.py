@@ -108,8 +108,16 @@ def test_a_track_that_outlasts_its_object_at_either_end() -> None:
     own = np.full(100, 0.9)
     own[unseen] = 0
     causes = track_causes(found(T.EXTRA_ANNOTATION, unseen, 0.8), seen(100, own), clock_of(100), FLOOR)
-    assert told(causes) == [("extra_annotation", 12, 88, 99), ("extra_annotation", 8, 0, 7)]
+    assert told(causes) == [("extra_annotation", 12, 88, 99)]
     assert not causes.whole.any()
+
+
+def test_of_stretches_that_share_frames_the_likeliest_stays() -> None:
+    f = found(T.LOW_OVERLAP, [10, 30, 50], [0.7, 0.8, 0.9])
+    f = f.replace(first_frame=[5, 30, 50], last_frame=[15, 33, 52])
+    end = found(T.EXTRA_ANNOTATION, [3], 0.75).replace(first_frame=[0], last_frame=[29])
+    kept = likeliest(Causes(Findings.concat([f, end]), np.zeros(4, bool)), clock_of(60))
+    assert kept.findings.frame.tolist() == [30, 50, 3]
 
 
 def test_each_slip_of_a_box_is_one_finding() -> None:
