@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,8 @@ from audit.core.findings import FindingType
 from audit.review import Review
 from audit.runs import RunFolder
 from tests.cli.conftest import Command
+from tests.cli.test_cli_cvat import POINTS, photos
+from tests.doubles.cvat import ADMIN_TOKEN, FakeCvat
 from tests.videos import Video, video, write_export
 
 
@@ -55,3 +59,58 @@ def test_an_object_missed_across_a_border_of_jobs_is_told_in_each(
     missed = [r for r in rows if r["type"] == FindingType.MISSING_ANNOTATION.code and r["frames"] > 1]
     assert all((r["first_frame"] < 150) == (r["last_frame"] < 150) for r in missed)
     assert {r["job"] for r in rows} == {1, 2}
+
+
+@pytest.fixture
+def server() -> Iterator[FakeCvat]:
+    with FakeCvat() as running:
+        yield running
+
+
+def test_tracks_of_a_task_in_two_jobs_from_the_audit_to_the_fix_and_back(
+    cvat_audit: Command, server: FakeCvat, tmp_path: Path
+) -> None:
+    """The wrong label of a track is one finding in each of its jobs, one write, and one thing to take back."""
+    task = server.add_task("t", photos(), [{"name": "person"}, {"name": "car"}], segment_size=3)
+    labels, jobs = server.labels(task), [int(job["id"]) for job in server.jobs(task)]
+    for job, first in zip(jobs, (0, 3), strict=True):
+        wrong = track(labels["car"], first, POINTS)
+        right = track(labels["person"], first, [110.0, 100.0, 190.0, 190.0])
+        server.set_annotations(job, {"shapes": [], "tags": [], "tracks": [wrong, right]})
+    places = [(i, box) for i in range(6) for box in ([20.0, 30.0, 80.0, 60.0], [110.0, 100.0, 80.0, 90.0])]
+    rows = [{"file_name": f"{i:03d}.jpg", "category_name": "person", "bbox": box, "score": 0.9} for i, box in places]
+    (tmp_path / "results.json").write_text(json.dumps([*rows, {**rows[0], "category_name": "car", "score": 0.01}]))
+    source = server.url.replace("http://", "cvat://") + f"/tasks/{task}"
+    own = {"CVAT_ACCESS_TOKEN": ADMIN_TOKEN}
+    done = cvat_audit("run", source, "--predictions", "results.json", "--out", "out", "--no-fiftyone", **own)
+    assert done.returncode == 0, done.stderr
+    listed = json.loads(cvat_audit("findings", "out", "--json", "--type", "mismatching_label").stdout)
+    assert sorted((r["job"], r["frames"], r["first_frame"], r["last_frame"]) for r in listed) == [
+        (jobs[0], 3, 0, 2),
+        (jobs[1], 3, 3, 5),
+    ]
+    before = [server.annotations(job)["tracks"] for job in jobs]
+    cvat_audit("decide", "out", "--accept", ",".join(r["id"] for r in listed), "--reviewer", "rita")
+    sent = cvat_audit("push", "out", "--as", "fixes", "--yes", **own)
+    assert sent.returncode == 0, sent.stdout + sent.stderr
+    assert "2 done" in sent.stdout
+    after = [server.annotations(job)["tracks"] for job in jobs]
+    assert all(one["label_id"] == labels["person"] for tracks in after for one in tracks)
+    back = cvat_audit("undo", "out", "--yes", **own)
+    assert back.returncode == 0, back.stdout + back.stderr
+    again = [server.annotations(job)["tracks"] for job in jobs]
+    assert [[bare(t) for t in tracks] for tracks in again] == [[bare(t) for t in tracks] for tracks in before]
+
+
+def track(label: int, first: int, points: list[float]) -> dict[str, Any]:
+    """Two keyframes, and one frame between them."""
+    keys = [
+        {"type": "rectangle", "frame": first + i, "points": points, "occluded": False, "outside": False, "z_order": 0,
+         "rotation": 0.0, "attributes": []} for i in (0, 2)
+    ]  # fmt: skip
+    return {"label_id": label, "frame": first, "group": 0, "source": "manual", "attributes": [], "shapes": keys,
+            "elements": []}  # fmt: skip
+
+
+def bare(one: dict[str, Any]) -> dict[str, Any]:
+    return {**one, "shapes": [{k: v for k, v in key.items() if k != "id"} for key in one["shapes"]]}
