@@ -39,11 +39,12 @@ JSON = click.option("--json", "as_json", is_flag=True, help="A JSON object with 
 @YES
 @click.option("--include-completed", is_flag=True, help="Also write to jobs in stage acceptance, state completed.")
 @click.option("--to", type=click.Path(path_type=Path), help="An export's corrected copy; by default in RUN.")
+@click.option("--replace", is_flag=True, help="Write over the file of --to if it is there.")
 @AUTH
 @JSON
 def push(  # noqa: PLR0913, PLR0917 - one parameter per option
-    run: Path, mode: str, dry_run: bool, yes: bool, include_completed: bool, to: Path | None, auth: str | None,
-    as_json: bool,
+    run: Path, mode: str, dry_run: bool, yes: bool, include_completed: bool, to: Path | None, replace: bool,
+    auth: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Write what reviewers accepted in RUN back to where it was read.
 
@@ -62,7 +63,7 @@ def push(  # noqa: PLR0913, PLR0917 - one parameter per option
     opened = RunFolder.open(run)
     source = str(opened.manifest["source"])
     if not is_address(source):
-        _to_export(opened, mode, to, execute=execute, as_json=as_json)
+        _to_export(opened, mode, to, execute=execute, as_json=as_json, replace=replace)
         return
     if to is not None:
         raise UsageError(f"--to is for exports on disk; this run is of {source}")
@@ -161,7 +162,7 @@ def _target(source: str, auth: str | None) -> Iterator[PushTarget]:
         target.close()
 
 
-def _to_export(run: RunFolder, mode: str, to: Path | None, *, execute: bool, as_json: bool) -> None:
+def _to_export(run: RunFolder, mode: str, to: Path | None, *, execute: bool, as_json: bool, replace: bool) -> None:
     from audit.adapters.exports.writer import write_corrected
     from audit.pushing import intent_of
 
@@ -169,7 +170,9 @@ def _to_export(run: RunFolder, mode: str, to: Path | None, *, execute: bool, as_
         raise UsageError("an export on disk has no issues; use --as fixes")
     intent = intent_of(run, mode)
     progress = TerminalProgress()
-    report, target = write_corrected(intent.plan, intent.snapshot, to, run=run.path, execute=execute, progress=progress)
+    report, target = write_corrected(
+        intent.plan, intent.snapshot, to, run=run.path, execute=execute, progress=progress, replace=replace
+    )
     _print(run, report, execute, as_json, "push")
     if execute:
         what = "Import into CVAT" if report.lines else "A copy as it was"

@@ -16,6 +16,7 @@ from defusedxml import ElementTree
 from audit.adapters.exports import open_store
 from audit.adapters.pictures import ImageCache
 from audit.cli.push import push, undo
+from audit.cli.report import report
 from audit.core.annotations import ShapeType, Snapshot
 from audit.core.findings import FindingType
 from audit.errors import UsageError
@@ -246,6 +247,35 @@ def test_no_file_of_the_export_is_written_over(tmp_path: Path) -> None:
     assert isinstance(said.exception, UsageError)
     assert "part of the export" in str(said.exception)
     assert source.read_text(encoding="utf-8") == json.dumps(COCO)
+
+
+def test_a_file_that_is_there_is_written_over_only_when_told(source: Path, tmp_path: Path) -> None:
+    run = audited(source, tmp_path)
+    run.write()
+    to = tmp_path / ("mine.json" if source.suffix == ".json" else "mine.xml")
+    to.write_text("mine")
+    for extra in ((), ("--yes",)):
+        said = call(run.path, "--as", "fixes", "--to", to, *extra)
+        assert isinstance(said.exception, UsageError)
+        assert "is there already; give another name, or --replace" in str(said.exception)
+    assert to.read_text() == "mine"
+    assert call(run.path, "--as", "fixes", "--to", to, "--replace", "--yes").exit_code == 0
+    assert facts(read(to, tmp_path)) == facts(read(source, tmp_path))
+    # by default the copy lies in the run's folder, where it is written anew each time
+    for _ in range(2):
+        assert call(run.path, "--as", "fixes", "--yes").exit_code == 0
+
+
+def test_a_report_is_written_over_another_file_only_when_told(tmp_path: Path) -> None:
+    run = audited(written(tmp_path / "annotations.xml", XML), tmp_path)
+    run.write()
+    to = tmp_path / "index.html"
+    to.write_text("mine")
+    said = CliRunner().invoke(report, [str(run.path), "--to", str(to)])
+    assert "is there already" in str(said.exception)
+    assert to.read_text() == "mine"
+    assert CliRunner().invoke(report, [str(run.path), "--to", str(to), "--replace"]).exit_code == 0
+    assert "<html" in to.read_text()
 
 
 def test_the_copy_is_named_for_what_it_is(tmp_path: Path) -> None:

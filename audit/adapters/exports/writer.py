@@ -44,19 +44,29 @@ FORMATS: dict[str, tuple[str, Maker]] = {
 
 
 def write_corrected(
-    plan: Plan, snapshot: Snapshot, target: Path | None, *, run: Path, execute: bool, progress: Progress
+    plan: Plan,
+    snapshot: Snapshot,
+    target: Path | None,
+    *,
+    run: Path,
+    execute: bool,
+    progress: Progress,
+    replace: bool = False,
 ) -> tuple[Report, Path]:
     """Write the export with a plan's corrections, and say what became of each.
 
-    target: the file to write, by default in the run's folder. execute: False writes nothing. The export is read
+    target: the file to write, by default in the run's folder; one that is there already only with replace.
+    execute: False writes nothing. The export is read
     again; shapes that changed since the audit are conflicts; a plan without any correction gives the same export.
     Raises UsageError for other formats, for an export in several files, and for a target that is a file of the export
     or whose ending is not the format's.
     """
     source = Path(snapshot.source)
     name, make, data = _read(source)
-    target = target or run / name
+    given, target = target, target or run / name
     _check_target(target, name, source, run)
+    if given is not None and given.exists() and not replace:
+        raise UsageError(f"--to {given} is there already; give another name, or --replace")
     copy = make(data, snapshot.source, snapshot)
     store = open_store(source, cache=ImageCache(cache_dir("images")))
     try:
