@@ -52,13 +52,13 @@ def fit_of(a: BoolArray, b: BoolArray) -> Fit:
         return Fit(side=float(np.sqrt(max(a.sum(), b.sum()))))
     step = max(1, -(-max(a.shape) // GRID))
     room = round(ROOM * max(a.shape) / step) + 2
-    one, other = (np.pad(_coarse(mask, step), room) for mask in (a, b))
+    one, other = (np.pad(coarse(mask, step), room) for mask in (a, b))
     if not one.any() or not other.any():
         return Fit(side=float(np.sqrt(max(a.sum(), b.sum()))))
     outside = _outside(one)
     away, normal = _along(outside, other)
     slip, rest = _slip(away, normal)
-    low, high = np.quantile(away, ROUND)
+    low, high = (_quantile(away, share) for share in ROUND)
     before = _iou(one, other)
     tried = {*(_cells(-far * slip) for far in FURTHER), _cells(middle(other) - middle(one))}
     best_moved = max(_iou(moved(one, *by), other) for by in tried)
@@ -73,8 +73,8 @@ def fit_of(a: BoolArray, b: BoolArray) -> Fit:
     )
 
 
-def _coarse(mask: BoolArray, step: int) -> BoolArray:
-    """Cells of step x step pixels that are mostly set."""
+def coarse(mask: BoolArray, step: int) -> BoolArray:
+    """(h / step, w / step), both rounded up: cells of step x step pixels that are at least half set."""
     if step == 1:
         return mask
     height, width = (-(-n // step) for n in mask.shape)
@@ -116,7 +116,7 @@ def _slip(away: FloatArray, normal: FloatArray) -> tuple[FloatArray, float]:
         weighed = weight[:, None] * known
         found = np.linalg.solve(known.T @ weighed + np.diag([1e-2, 1e-2, 1e-3]), weighed.T @ away)
         off = np.abs(away - known @ found)
-        rest = max(1.48 * float(np.median(off)), 0.5)  # a cell's half is as exact as cells can be
+        rest = max(1.48 * _quantile(off, 0.5), 0.5)  # a cell's half is as exact as cells can be
         weight = np.minimum(1, USUAL * rest / np.maximum(off, 1e-9)) / len(away)
     return found[:2], rest
 
@@ -128,6 +128,11 @@ def _best_grown(outside: FloatArray, other: BoolArray) -> float:
     size = np.bincount(ring.ravel()).cumsum()
     shared = np.bincount(ring[other], minlength=len(size)).cumsum()
     return float((shared / (int(other.sum()) + size - shared)).max())
+
+
+def _quantile(values: FloatArray, share: float) -> float:
+    """The value below which about this share lies; of few values, without numpy's interpolation, which takes longer."""
+    return float(np.sort(values)[int(share * (len(values) - 1) + 0.5)])
 
 
 def _cells(way: FloatArray) -> tuple[int, int]:

@@ -11,13 +11,17 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from audit.core.masks import runs_of
-from audit.core.outline_fit import Fit, fit_of, middle
+from audit.core.outline_fit import Fit, coarse, fit_of, middle
 from audit.core.table import BoolArray, FloatArray, ObjectArray
 
 BOUNDARY_SHARE = 0.02
 """Width of the boundary band as a share of the image's diagonal (Cheng et al. 2021, "Boundary IoU", section 4)."""
 RIM_SHARE = 0.02
 """Differences thinner than twice this share of the object's side are its rim, no part of it."""
+PART_CELLS = 160
+"""Larger pairs of masks are looked through for parts at about so many cells across, which bounds the cost."""
+BAND_CELLS = 16
+"""Wider boundary bands (of frames above 800 px on the diagonal) are compared at half as many cells or more."""
 SURROUNDING = 0.25
 """A part whose middle lies closer to the object's middle than this share of its half side has no direction."""
 SIDES = ("", "right", "lower right", "bottom", "lower left", "left", "upper left", "top", "upper right", "middle")
@@ -68,14 +72,15 @@ def difference(a: bytes, b: bytes, hw: tuple[int, int]) -> Difference:
     """How two masks (RLE counts of the frame's size) differ. a: as labelled. b: as predicted."""
     left, right, _ = crop_pair(a, b, hw)
     n_left, n_right = int(left.sum()), int(right.sum())
-    rim = round(RIM_SHARE * float(np.sqrt(max(n_left, n_right))))
-    missing, missing_at = _part(right & ~left, rim)
-    extra, extra_at = _part(left & ~right, rim)
+    step = max(1, -(-max(left.shape) // PART_CELLS))
+    rim = round(RIM_SHARE * float(np.sqrt(max(n_left, n_right))) / step)
+    missing, missing_at = _part(coarse(right & ~left, step), rim)
+    extra, extra_at = _part(coarse(left & ~right, step), rim)
     drift = middle(left) - middle(right) if n_left and n_right else np.zeros(2)
     return Difference(
         _bands_iou(left, right, boundary_width(hw)),
-        missing / max(n_right, 1),
-        extra / max(n_left, 1),
+        min(missing * step**2 / max(n_right, 1), 1.0),
+        min(extra * step**2 / max(n_left, 1), 1.0),
         missing_at,
         extra_at,
         (float(drift[0]), float(drift[1])),
@@ -110,7 +115,8 @@ def crop(counts: bytes, hw: tuple[int, int], xyxy: tuple[int, int, int, int]) ->
 
 
 def _bands_iou(left: BoolArray, right: BoolArray, width: int) -> float:
-    one, other = _band(left, width), _band(right, width)
+    step = max(1, width // BAND_CELLS)
+    one, other = (_band(coarse(mask, step), round(width / step)) for mask in (left, right))
     union = int((one | other).sum())
     return int((one & other).sum()) / union if union else 1.0
 

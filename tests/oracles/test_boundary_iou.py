@@ -151,3 +151,21 @@ def test_broken_counts_are_background() -> None:
     assert crop(small, (10, 10), (0, 0, 10, 10)).sum() == 9
     assert crop(encode(np.ones((20, 20))), (10, 10), (0, 0, 10, 10)).all()
     assert not crop(b"", (10, 10), (0, 0, 10, 10)).any()
+
+
+@pytest.mark.parametrize("scale", [2, 5])
+def test_large_masks_are_told_nearly_as_exactly_at_a_bounded_cost(scale: int) -> None:
+    rng = np.random.default_rng(scale)
+    h, w = 300 * scale, 400 * scale
+    rows, columns = np.mgrid[:h, :w]
+    angle = np.arctan2(rows - h / 2, columns - w / 2)
+    away = np.hypot(rows - h / 2, columns - w / 2) / scale
+    a = away < 100 + 8 * np.sin(5 * angle + rng.uniform(0, 6))
+    b = (away < 104 + 4 * np.sin(9 * angle)) & (columns < 0.6 * w)
+    found = difference(encode(a), encode(b), (h, w))
+    assert found.boundary_iou == pytest.approx(plain_boundary_iou(a, b), abs=0.03)
+    rim = round(0.02 * np.sqrt(max(a.sum(), b.sum())))
+    opened = ndimage.binary_opening(a & ~b, np.ones((2 * rim + 1, 2 * rim + 1)))
+    labels, n = ndimage.label(opened)
+    largest = max(int((labels == i + 1).sum()) for i in range(n))
+    assert found.extra == pytest.approx(largest / a.sum(), abs=0.02)
