@@ -135,11 +135,12 @@ class RunFolder:
         findings: Findings = from_arrow(table, Findings, self.labels)
         return findings
 
-    def types_and_scores(self) -> tuple[IntArray, FloatArray]:
-        """Of all findings, ranked, without reading the rest of their columns."""
-        table = pq.read_table(self.path / "findings.parquet", columns=["type", "score"])
+    def types_and_scores(self) -> Iterator[tuple[IntArray, FloatArray]]:
+        """Of all findings, ranked, some thousand at a time, without reading the rest of their columns."""
         codes = {t.code: int(t) for t in FindingType}
-        return _coded(table["type"], codes), _numbers(table["score"], np.nan)
+        with pq.ParquetFile(self.path / "findings.parquet") as file:
+            for piece in file.iter_batches(BATCH_ROWS, columns=["type", "score"], use_threads=False):
+                yield _coded(piece["type"], codes), np.asarray(piece["score"].fill_null(np.nan).to_numpy())
 
     def predictions(self, start: int = 0, stop: int | None = None) -> Predictions:
         """Those of frame rows ``start`` to ``stop`` (half-open); rows keep the order of the file."""

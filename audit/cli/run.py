@@ -17,6 +17,7 @@ from audit.cli.options import KEEP_DATABASE, FailOn, fail_on, finding_type, fram
 from audit.cli.progress import TerminalProgress, printable
 from audit.cli.sources import PredictorOptions, SourceOptions, open_predictors, opened_store
 from audit.core.findings import NEED_MODEL, FindingType
+from audit.core.table import FloatArray, IntArray
 from audit.errors import UsageError
 from audit.runs import RunFolder
 
@@ -188,16 +189,14 @@ def _import(audited: RunFolder, progress: TerminalProgress, keep_database: bool)
 
 def _summary(audited: RunFolder) -> None:
     """What was found and where to look, on stdout."""
-    (types, scores), counts = audited.types_and_scores(), audited.manifest["counts"]
-    likely = scores >= LIKELY
+    (likely, every), counts = _by_type(audited), audited.manifest["counts"]
     click.echo(
-        f"{int(likely.sum())} likely mistakes and {int((~likely).sum())} weaker findings in "
+        f"{int(likely.sum())} likely mistakes and {int((every - likely).sum())} weaker findings in "
         f"{counts['annotations']} annotations on {counts['frames_audited']} of {counts['frames']} frames."
     )
     for kind in FindingType:
-        of_kind = types == kind
-        if of_kind.any():
-            click.echo(f"  {kind.title:<20}{int((of_kind & likely).sum()):>7} likely {int(of_kind.sum()):>7} in all")
+        if every[kind]:
+            click.echo(f"  {kind.title:<20}{int(likely[kind]):>7} likely {int(every[kind]):>7} in all")
     for note in audited.manifest["notes"]:
         click.echo(f"  note: {printable(note)}")
     for what, n in counts["not_compared"].items():
@@ -212,7 +211,18 @@ def _summary(audited: RunFolder) -> None:
     click.echo(f"Look:      cvat-audit app {audited.path}")
 
 
+def _by_type(audited: RunFolder) -> IntArray:
+    """(2, types) how many findings there are of each type: likely ones, and all."""
+    likely, every = np.zeros((2, len(FindingType)), np.int64)
+    for types, scores in audited.types_and_scores():
+        likely += np.bincount(types[scores >= LIKELY], minlength=len(FindingType))
+        every += np.bincount(types, minlength=len(FindingType))
+    return np.array([likely, every])
+
+
 def _fails(audited: RunFolder, rule: FailOn) -> bool:
-    types, scores = audited.types_and_scores()
-    right_type = True if rule.type is None else types == rule.type
-    return bool(np.any(right_type & (scores >= rule.score)))
+    def fails(types: IntArray, scores: FloatArray) -> bool:
+        right_type = True if rule.type is None else types == rule.type
+        return bool(np.any(right_type & (scores >= rule.score)))
+
+    return any(fails(types, scores) for types, scores in audited.types_and_scores())

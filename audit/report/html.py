@@ -19,18 +19,14 @@ from audit.memory import give_back
 from audit.ports import Progress
 from audit.report.gallery import Card, cards, safe_link, shorten
 from audit.report.plots import (
-    Bars,
-    Marks,
+    Charts,
     bars_svg,
     findings_told,
-    frame_plot,
     interval_svg,
-    iou_plot,
     percent,
-    score_plots,
 )
 from audit.report.statistics import Rates, Statistics
-from audit.report.tables import finding_marks, run_statistics
+from audit.report.tables import run_charts, run_statistics, worst_rows
 from audit.report.trust import diagram_svg, trust_of
 from audit.runs import RunFolder, atomic
 
@@ -61,11 +57,11 @@ def write_report(run: RunFolder, path: Path, *, gallery: int = 200, threshold: f
     from this score on are counted in the headline, tables and rates. Frames whose image is missing
     or broken get a sketch of their shapes. Raises ServiceError if the file cannot be written.
     """
-    marks = finding_marks(run)
-    worst = run.findings(rows=np.argsort(-marks.score, kind="stable")[:gallery])
+    charts = run_charts(run, threshold=threshold)
+    worst = run.findings(rows=worst_rows(run, gallery))
     shown = cards(run, worst, progress)
     give_back()  # of some hundred pictures
-    context = _context(run, marks, shown, threshold)
+    context = _context(run, charts, shown, threshold)
     template = _environment().get_template("report.html.j2")
     with atomic(path, "w") as stream:
         for part in template.generate(**context):
@@ -81,7 +77,7 @@ def headline(frames: int, labels: int, places: int) -> str:
     return f"In {frames:,} {_plural(frames, 'frame')} with {labels:,} {_plural(labels, 'label')} we found {found}."
 
 
-def _context(run: RunFolder, marks: Marks, shown: list[Card], threshold: float) -> dict[str, Any]:
+def _context(run: RunFolder, charts: Charts, shown: list[Card], threshold: float) -> dict[str, Any]:
     manifest = run.manifest
     statistics = run_statistics(run, threshold=threshold)
     n_frames = run.n_frames
@@ -97,18 +93,18 @@ def _context(run: RunFolder, marks: Marks, shown: list[Card], threshold: float) 
         "source_link": safe_link(manifest["source"]),
         "headline": headline(n_audited, int(statistics.total.annotations[0]), places),
         "places": places,
-        "weaker": len(marks) - places,
+        "weaker": charts.findings - places,
         "threshold": threshold,
         "n_frames": n_frames,
         "n_audited": n_audited,
         "statistics": statistics,
         "types": _type_rows(statistics, manifest),
         "groups": _groups(statistics),
-        "plots": _plots(marks, n_frames, threshold),
+        "plots": charts.plots(),
         "trust": trust_of(run),
         "cards": shown,
         "differences": any(path.role in ("missing", "extra") for card in shown for path in card.paths),
-        "n_findings": len(marks),
+        "n_findings": charts.findings,
         "filters": _filters(run, shown),
         "manifest": manifest,
         "not_compared": _counts(manifest).get("not_compared") or {},
@@ -175,13 +171,6 @@ def _groups(statistics: Statistics) -> list[dict[str, Any]]:
 def _rows(rates: Rates) -> list[dict[str, Any]]:
     columns = {name: values.tolist() for name, values in rates.columns().items()}
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-
-
-def _plots(findings: Marks, n_frames: int, threshold: float) -> list[Bars]:
-    if not len(findings):
-        return []
-    plots = [frame_plot(findings, n_frames, threshold), iou_plot(findings), *score_plots(findings, threshold)]
-    return [plot for plot in plots if plot is not None]
 
 
 def _filters(run: RunFolder, shown: list[Card]) -> dict[str, list[tuple[Any, str]]]:

@@ -10,12 +10,14 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from audit.core.findings import Findings, FindingType
+from audit.core.findings import FindingType
 from audit.core.table import FloatArray, Table, column
 
 WIDTH, HEIGHT = 320, 150
 LEFT, RIGHT, TOP, BOTTOM = 34, 20, 10, 22
-SHARES = np.linspace(0, 1, 11)
+SHARES, IOUS = np.linspace(0, 1, 11), np.linspace(0, 1, 21)
+FINE = 10_001
+"""Steps in which overlaps are counted for their median."""
 LAST_COUNT = 10
 """Frames with this many findings or more share one bar."""
 
@@ -42,38 +44,68 @@ class Marks(Table):
     iou: FloatArray = column(np.float64, np.nan)
 
 
-def score_plots(findings: Findings | Marks, threshold: float) -> list[Bars]:
-    """How the scores of each type are spread; types without findings are left out."""
-    plots = []
-    for kind in FindingType:
-        scores = findings.score[findings.type == kind]
-        if len(scores):
-            counts = np.histogram(scores[np.isfinite(scores)], SHARES)[0]
-            told = f"{findings_told(len(scores))}, {int((scores >= threshold).sum()):,} at {percent(threshold)} or more"
-            plots.append(Bars(f"{kind.title}: score", counts.tolist(), _share_ticks(), told, threshold, kind.code))
-    return plots
+class Charts:
+    """What all findings come to in charts, counted piece by piece. threshold: in [0, 1], findings from it on count."""
 
+    def __init__(self, n_frames: int, threshold: float) -> None:
+        self._threshold = threshold
+        self.findings = 0
+        self._per_frame = np.zeros(n_frames, np.int32)
+        self._scores = np.zeros((len(FindingType), len(SHARES) - 1), np.int64)
+        self._of_type, self._likely = np.zeros((2, len(FindingType)), np.int64)
+        self._iou = np.zeros(len(IOUS) - 1, np.int64)
+        self._fine_iou = np.zeros(FINE, np.int64)
 
-def iou_plot(findings: Findings | Marks) -> Bars | None:
-    """How far labelled and proposed shapes overlap in Low IoU findings; None without any."""
-    iou = findings.iou[findings.type == FindingType.LOW_OVERLAP]
-    iou = iou[np.isfinite(iou)]
-    if not len(iou):
-        return None
-    counts = np.histogram(iou, np.linspace(0, 1, 21))[0]
-    told = f"Labelled against proposed shape in {findings_told(len(iou))}, median {percent(float(np.median(iou)))}"
-    return Bars("Low IoU: overlap", counts.tolist(), _share_ticks(20), told, kind="low_overlap")
+    def add(self, marks: Marks) -> None:
+        """Some more findings."""
+        self.findings += len(marks)
+        likely = marks.score >= self._threshold
+        self._per_frame += np.bincount(marks.frame[likely], minlength=len(self._per_frame)).astype(np.int32)
+        for kind in FindingType:
+            of_kind = marks.type == kind
+            scores = marks.score[of_kind]
+            self._scores[kind] += np.histogram(scores[np.isfinite(scores)], SHARES)[0]
+            self._of_type[kind] += len(scores)
+            self._likely[kind] += int(np.count_nonzero(likely & of_kind))
+        iou = marks.iou[(marks.type == FindingType.LOW_OVERLAP) & np.isfinite(marks.iou)]
+        self._iou += np.histogram(iou, IOUS)[0]
+        self._fine_iou += np.bincount(np.rint(iou * (FINE - 1)).astype(np.int64), minlength=FINE)
 
+    def plots(self) -> list[Bars]:
+        """Findings per frame, overlaps, and scores of every type; none without findings."""
+        if not self.findings:
+            return []
+        plots = [self._frames(), self._overlaps(), *(self._scores_of(kind) for kind in FindingType)]
+        return [plot for plot in plots if plot is not None]
 
-def frame_plot(findings: Findings | Marks, n_frames: int, threshold: float) -> Bars | None:
-    """On how many frames there are 0, 1, 2 ... findings at or above the threshold; None without frames."""
-    if not n_frames:
-        return None
-    per_frame = np.bincount(findings.frame[findings.score >= threshold], minlength=n_frames)
-    counts = np.bincount(np.minimum(per_frame, LAST_COUNT), minlength=LAST_COUNT + 1)
-    ticks = [(i + 0.5, f"{i}+" if i == LAST_COUNT else str(i)) for i in range(LAST_COUNT + 1)]
-    told = f"{int((per_frame == 0).sum()):,} of {n_frames:,} frames have none, the worst has {per_frame.max():,}"
-    return Bars("Findings per frame", counts.tolist(), ticks, told)
+    def _scores_of(self, kind: FindingType) -> Bars | None:
+        """How the scores of a type are spread."""
+        n, likely = int(self._of_type[kind]), int(self._likely[kind])
+        if not n:
+            return None
+        told = f"{findings_told(n)}, {likely:,} at {percent(self._threshold)} or more"
+        counts = self._scores[kind].tolist()
+        return Bars(f"{kind.title}: score", counts, _share_ticks(), told, self._threshold, kind.code)
+
+    def _overlaps(self) -> Bars | None:
+        """How far labelled and proposed shapes overlap in Low IoU findings."""
+        n = int(self._iou.sum())
+        if not n:
+            return None
+        middle = np.searchsorted(np.cumsum(self._fine_iou), [(n + 1) // 2, n // 2 + 1]).mean() / (FINE - 1)
+        told = f"Labelled against proposed shape in {findings_told(n)}, median {percent(float(middle))}"
+        return Bars("Low IoU: overlap", self._iou.tolist(), _share_ticks(20), told, kind="low_overlap")
+
+    def _frames(self) -> Bars | None:
+        """On how many frames there are 0, 1, 2 ... findings at or above the threshold."""
+        per_frame = self._per_frame
+        if not len(per_frame):
+            return None
+        counts = np.bincount(np.minimum(per_frame, LAST_COUNT), minlength=LAST_COUNT + 1)
+        ticks = [(i + 0.5, f"{i}+" if i == LAST_COUNT else str(i)) for i in range(LAST_COUNT + 1)]
+        none, worst = int((per_frame == 0).sum()), int(per_frame.max())
+        told = f"{none:,} of {len(per_frame):,} frames have none, the worst has {worst:,}"
+        return Bars("Findings per frame", counts.tolist(), ticks, told)
 
 
 def bars_svg(bars: Bars) -> Markup:

@@ -14,7 +14,7 @@ from audit.core.annotations import NO_ID, Annotations, Frames
 from audit.core.findings import Findings
 from audit.core.table import IntArray, T, objects
 from audit.memory import give_back
-from audit.report.plots import Marks
+from audit.report.plots import Charts, Marks
 from audit.report.rows import assignees
 from audit.report.statistics import Counting, Shapes, Statistics, Told
 from audit.runs import BATCH_ROWS, RunFolder, from_arrow, rows_of
@@ -42,9 +42,22 @@ def shape_columns(run: RunFolder) -> Shapes:
     return Shapes.concat(_pieces(run, "annotations", Shapes))
 
 
-def finding_marks(run: RunFolder) -> Marks:
-    """Type, frame, score and overlap of every finding, ranked."""
-    return Marks.concat(_pieces(run, "findings", Marks))
+def run_charts(run: RunFolder, *, threshold: float) -> Charts:
+    """The charts of all findings."""
+    charts = Charts(run.n_frames, threshold)
+    for piece in _pieces(run, "findings", Marks):
+        charts.add(piece)
+    return charts
+
+
+def worst_rows(run: RunFolder, count: int) -> IntArray:
+    """The rows of so many findings, highest score first."""
+    rows, best, first = np.zeros(0, np.int64), np.zeros(0), 0
+    for _, scores in run.types_and_scores():
+        rows, best = np.append(rows, np.arange(first, first + len(scores))), np.append(best, scores)
+        kept = np.argsort(-best, kind="stable")[:count]
+        rows, best, first = rows[kept], best[kept], first + len(scores)
+    return rows
 
 
 def frames_at(run: RunFolder, rows: IntArray) -> Frames:
