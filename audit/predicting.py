@@ -17,11 +17,12 @@ from audit.core.annotations import Frames, Predictions, Problem, Snapshot
 from audit.core.labels import LabelMatch
 from audit.core.likeness import Hashes
 from audit.core.table import BoolArray, FloatArray
+from audit.core.texts import Texts
 from audit.memory import give_back
-from audit.ports import Advance, AnnotationStore, FrameProblem, PredictItem, Predictor, Progress
+from audit.ports import Advance, AnnotationStore, FrameImage, FrameProblem, PredictItem, Predictor, Progress
 from audit.runs import table_writer
 
-ROW_GROUP = 1 << 15
+ROW_GROUP = 1 << 13
 """Predictions written in one go: bounds the memory in use."""
 
 
@@ -40,7 +41,7 @@ class Likeness(Protocol):
 
     def read(self, images: Iterable[tuple[str, bytes | None]]) -> None: ...
 
-    def of(self, sha256s: Sequence[str]) -> Hashes: ...
+    def of(self, sha256s: Iterable[str]) -> Hashes: ...
 
     def unlike(self, found: Differences, frames: Frames) -> FloatArray: ...
 
@@ -117,8 +118,7 @@ class _FrameNotes:
     def __init__(self, snapshot: Snapshot) -> None:
         self.before = snapshot
         f = snapshot.frames
-        self.sha256, self.path = f.sha256.copy(), f.path.copy()
-        self.width, self.height = f.width.copy(), f.height.copy()
+        self._sha256, self._path = Texts(), Texts()
         self.audited = np.ones(len(f), bool)
         self.problems: list[Problem] = []
 
@@ -126,13 +126,23 @@ class _FrameNotes:
     def frames(self) -> Frames:
         return self.before.frames
 
+    def seen(self, image: FrameImage) -> None:
+        """Images come in the order of the frames; one that is skipped leaves a gap."""
+        for column, text in ((self._sha256, image.sha256), (self._path, str(image.path))):
+            column.fill(image.frame)
+            column.append(text)
+
     def skip(self, frame: int, reason: str) -> None:
         if self.audited[frame]:
             self.audited[frame] = False
             self.problems.append(Problem(str(self.frames.name[frame]), reason))
 
     def snapshot(self) -> Snapshot:
-        frames = self.frames.replace(sha256=self.sha256, path=self.path, width=self.width, height=self.height)
+        frames = self.frames
+        if len(self._sha256):
+            for column in (self._sha256, self._path):
+                column.fill(len(frames))
+            frames = frames.replace(sha256=self._sha256, path=self._path)
         return replace(self.before, frames=frames, problems=(*self.before.problems, *self.problems))
 
 
@@ -141,7 +151,7 @@ def _items(store: AnnotationStore, notes: _FrameNotes, advance: Advance) -> Iter
     every = range(len(notes.frames))
     if not store.has_images():
         for frame in every:
-            yield _item(notes, frame, None)
+            yield _item(notes, frame, "", None)
             advance()
         return
     for image in store.images(notes.before, every):
@@ -149,11 +159,11 @@ def _items(store: AnnotationStore, notes: _FrameNotes, advance: Advance) -> Iter
         if isinstance(image, FrameProblem):
             notes.skip(image.frame, image.reason)
             continue
-        notes.sha256[image.frame], notes.path[image.frame] = image.sha256, str(image.path)
-        yield _item(notes, image.frame, image.data)
+        notes.seen(image)
+        yield _item(notes, image.frame, image.sha256, image.data)
 
 
-def _item(notes: _FrameNotes, frame: int, data: bytes | None) -> PredictItem:
+def _item(notes: _FrameNotes, frame: int, sha256: str, data: bytes | None) -> PredictItem:
     f = notes.frames
     return PredictItem(
         frame=frame,
@@ -162,7 +172,7 @@ def _item(notes: _FrameNotes, frame: int, data: bytes | None) -> PredictItem:
         task=int(f.task[frame]),
         number=int(f.number[frame]),
         size_hw=(int(f.height[frame]), int(f.width[frame])),
-        sha256=str(notes.sha256[frame]),
+        sha256=sha256,
         data=data,
     )
 

@@ -330,7 +330,7 @@ def _planted(run: RunFolder, reviewer: str, share: float, real: Findings) -> Pla
         return Planted(Findings(), ())
     snapshot = run.snapshot()
     seed = seed_of("planted", reviewer)
-    usable = np.flatnonzero((snapshot.frames.path != "") & (snapshot.frames.width > 0))
+    usable = np.flatnonzero((np.asarray(snapshot.frames.path) != "") & (snapshot.frames.width > 0))
     drawn = np.sort(np.random.default_rng(seed).permutation(usable)[:FRAMES_FOR_CHECKS])
     seen = type(run.predictions(0, 0)).concat(run.predictions(int(i), int(i) + 1) for i in drawn)
     frame_wh = np.column_stack([snapshot.frames.width, snapshot.frames.height])

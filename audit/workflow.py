@@ -134,7 +134,7 @@ def _alone(file: Path, snapshot: Snapshot, settings: Settings, likeness: Likenes
             Blocks(table, len(frames)),
             frames,
             snapshot.labels,
-            hashes=None if likeness is None else likeness.of(frames.sha256.tolist()),
+            hashes=None if likeness is None else likeness.of(frames.sha256),
             look=None if likeness is None else lambda found: likeness.unlike(found, frames),
             types=settings.types,
         )

@@ -152,7 +152,7 @@ def test_a_missing_label_on_the_frame_that_has_none(tmp_path: Path) -> None:
     assert found.reason[0].startswith("A person is predicted at 90 %")
     assert folder.predictions_at(found.prediction).xyxy.tolist() == [BOX]
     assert notes.done == {"Reading images": 6, "Predicting": 6, "Comparing": 6}
-    types, scores = folder.types_and_scores()
+    types, scores = next(folder.types_and_scores())
     assert types.tolist() == found.type.tolist()
     assert scores.tolist() == found.score.tolist()
     assert model.closed

@@ -6,7 +6,7 @@ import fcntl
 import io
 import threading
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -55,11 +55,11 @@ class Likenesses:
             if sha256 and data and not self._knows(_key(sha256)):
                 self._keep(_key(sha256), hash_of(data))
 
-    def of(self, sha256s: Sequence[str]) -> Hashes:
+    def of(self, sha256s: Iterable[str]) -> Hashes:
         """(n,) the hashes of these images, ``UNKNOWN`` for those never seen."""
         with self._lock:
             self._write()
-        keys = np.array([_key(s) if s else 0 for s in sha256s], np.uint64)
+        keys = np.fromiter((_key(s) if s else 0 for s in sha256s), np.uint64)
         place = np.minimum(np.searchsorted(self._images, keys), max(len(self._images) - 1, 0))
         if not len(self._images):
             return np.full(len(keys), UNKNOWN)

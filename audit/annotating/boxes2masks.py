@@ -132,7 +132,7 @@ class _Looker:
 
     def __init__(self, snapshot: Snapshot, segmenter: Segmenter, wanted: Wanted, cache: Cache) -> None:
         self._before, self._segmenter, self._wanted, self._cache = snapshot, segmenter, wanted, cache
-        self._sha256, self._path = snapshot.frames.sha256.copy(), snapshot.frames.path.copy()
+        self._sha256, self._path = (np.array(t, object) for t in (snapshot.frames.sha256, snapshot.frames.path))
         self._problems: list[Problem] = []
 
     def masks(self, store: AnnotationStore, frames: dict[int, list[int]], progress: Progress) -> Iterator[Masked]:

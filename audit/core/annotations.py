@@ -13,7 +13,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.core.table import BoolArray, FloatArray, IntArray, ObjectArray, Table, column
+from audit.core.table import BoolArray, FloatArray, IntArray, ObjectArray, Table, TextArray, column
 
 NO_ID = -1
 """Stands for "none" in every integer column (label, job, annotation id, row)."""
@@ -49,15 +49,15 @@ class Frames(Table):
     holds exactly these bytes, "" if there is none.
     """
 
-    name: ObjectArray = column(object, "", required=True)
+    name: TextArray = column(object, "", required=True)
     number: IntArray = column(np.int64, NO_ID, required=True)
     width: IntArray = column(np.int64, 0)
     height: IntArray = column(np.int64, 0)
     task: IntArray = column(np.int64, NO_ID)
     job: IntArray = column(np.int64, NO_ID)
     image_id: IntArray = column(np.int64, NO_ID)
-    sha256: ObjectArray = column(object, "")
-    path: ObjectArray = column(object, "")
+    sha256: TextArray = column(object, "")
+    path: TextArray = column(object, "")
 
 
 @dataclass(frozen=True, eq=False)

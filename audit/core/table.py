@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
+
+from audit.core.texts import Texts
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 ObjectArray = NDArray[np.object_]
+TextArray = NDArray[np.object_] | Texts
+"""(n,) strings, packed where many of them are held for long."""
 Index = slice | IntArray | BoolArray | NDArray[np.intp]
 T = TypeVar("T", bound="Table")
 
@@ -90,9 +94,9 @@ def _rows(values: NDArray[Any], index: Index, n: int) -> NDArray[Any]:
     return np.broadcast_to(values[:1], (n, *values.shape[1:])) if _is_constant(values) else values[index]
 
 
-def _is_constant(values: NDArray[Any]) -> bool:
+def _is_constant(values: Any) -> bool:
     """Whether this is a column that was left out: one value in memory stands for all rows."""
-    return len(values) > 1 and values.strides[0] == 0
+    return len(values) > 1 and not isinstance(values, Texts) and values.strides[0] == 0
 
 
 def _build(owner: str, f: Any, value: Any, n: int) -> NDArray[Any]:
@@ -104,6 +108,8 @@ def _build(owner: str, f: Any, value: Any, n: int) -> NDArray[Any]:
         # one value seen n times takes no memory, and nobody writes to a table
         default = np.array(meta["default"], dtype=meta["dtype"]) if n else np.empty(shape, dtype=meta["dtype"])
         array = np.broadcast_to(default, shape)
+    elif isinstance(value, Texts) and value.shape == shape:
+        return cast(NDArray[Any], value)  # frozen by itself
     elif meta["dtype"].kind == "O":
         array = value if isinstance(value, np.ndarray) and value.dtype == object else objects(value)
     else:

@@ -47,7 +47,7 @@ def blind_questions(snapshot: Snapshot, findings: Findings) -> Blind:
     Ids hash the facts, as those of findings do, so their order is one by chance, the same for all reviewers
     and in every session. Without any photo there is nothing to ask. A frame that two jobs share is asked in each.
     """
-    seen = snapshot.frames.path != ""
+    seen = np.asarray(snapshot.frames.path) != ""
     labels = _in_order(_of_labels(snapshot, findings, seen), snapshot)
     frames = _in_order(_of_frames(seen), snapshot)
     return Blind(labels[:MOST], frames[:MOST], len(labels), len(frames))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
+
+import numpy as np
 
 from audit.adapters.cvat.address import Address, parse_address
 from audit.adapters.cvat.ahead import ReadAhead
@@ -21,6 +24,7 @@ from audit.adapters.cvat.scope import JobPart, Scope, Selection, resolve
 from audit.adapters.folders import cache_dir
 from audit.adapters.pictures import ImageCache
 from audit.core.annotations import Annotations, Frames, Problem, Snapshot
+from audit.core.texts import Texts
 from audit.errors import ServiceError, UsageError
 from audit.ports import FrameImage, FrameProblem, Progress, TakeAnnotations
 
@@ -148,19 +152,21 @@ class _Plan:
 def _plan(parts: Sequence[JobPart]) -> _Plan:
     """Labels of all tasks merged by name, and a row for every frame of every job."""
     labels = tuple(dict.fromkeys(name for part in parts for name in part.labels.values()))
-    columns: dict[str, Any] = {n: [] for n in ("name", "number", "width", "height", "task", "job")}
+    names, columns = Texts(), {n: array("q") for n in ("number", "width", "height", "task", "job")}
     jobs = []
     for part in parts:
-        start = len(columns["name"])
+        start = len(names)
         for number in part.numbers:
             height, width = part.sizes_hw[number]
-            values = (part.names[number], number, width, height, part.job.task, part.job.id)
+            names.append(part.names[number])
+            values = (number, width, height, part.job.task, part.job.id)
             for column, value in zip(columns.values(), values, strict=True):
                 column.append(value)
         rows = {number: start + i for i, number in enumerate(part.numbers)}
         where = f"task {part.job.task}, job {part.job.id}"
         jobs.append((part, JobFrames(rows, part.sizes_hw, frozenset(part.sizes_hw), where)))
-    return _Plan(labels, Frames(**columns), jobs)
+    facts: dict[str, Any] = {name: np.array(column, np.int64) for name, column in columns.items()}
+    return _Plan(labels, Frames(name=names, **facts), jobs)
 
 
 def _link(base: str) -> str:

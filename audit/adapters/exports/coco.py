@@ -91,16 +91,16 @@ class _Reader:
             self._shape(item, row, position if ident is None else ident)
 
     def _shape(self, item: dict[str, Any], row: int, ident: int) -> None:
-        reading, frame = self.reading, self.reading.frames.names[row]
+        reading = self.reading
         category = item.get("category_id")
         label = self.categories.get(_key(category))
         if label is None:
-            known = self.categories
+            known, frame = self.categories, reading.frames.names[row]
             raise unknown_label(f"{self.where}: image '{frame}', annotation {ident}", f"category id {category}", known)
         try:
             shape = read_shape(item, reading.frames.size_hw(row))
         except ShapeError as error:
-            reading.problems.add(frame, f"annotation {ident}: {error}; only its box is used")
+            reading.problems.add(reading.frames.names[row], f"annotation {ident}: {error}; only its box is used")
             shape = shapes.rectangle(_box(item.get("bbox")) or NO_BOX)
         crowd, extra = flag(item.get("iscrowd")), _attributes(item)
         reading.skipped[KEYPOINTS] += bool(item.get("keypoints"))

@@ -16,7 +16,8 @@ from audit.adapters.exports.numbers import whole
 from audit.adapters.exports.shapes import Shape
 from audit.adapters.pictures import MAX_PIXELS
 from audit.core.annotations import NO_ID, Annotations, Frames, Job, Problem, Snapshot
-from audit.core.table import objects
+from audit.core.table import IntArray, objects
+from audit.core.texts import Texts
 from audit.errors import UsageError
 from audit.ports import TakeAnnotations
 
@@ -75,8 +76,7 @@ class FrameRows:
 
     def __init__(self, wanted: range | None) -> None:
         self.wanted = wanted
-        self.names: list[str] = []
-        self.subsets: list[str] = []
+        self.names, self.subsets = Texts(), Texts()
         self._columns = {name: array("q") for name in ("number", "width", "height", "task", "job", "image_id")}
 
     def __len__(self) -> int:
@@ -108,7 +108,8 @@ class FrameRows:
         return self._columns["height"][row], self._columns["width"][row]
 
     def table(self) -> Frames:
-        return Frames(name=objects(self.names), **{k: _ints(v) for k, v in self._columns.items()})
+        columns: dict[str, Any] = {name: _alike(_ints(values)) for name, values in self._columns.items()}
+        return Frames(name=self.names, **columns)
 
 
 class ShapeRows:
@@ -231,6 +232,12 @@ class Reading:
 
 def _ints(values: array[int]) -> np.ndarray:
     return _view(values, np.int64)
+
+
+def _alike(values: IntArray) -> IntArray:
+    """The same; one value stands for all where they are alike."""
+    alike = len(values) > 1 and bool((values == values[0]).all())
+    return np.broadcast_to(values[:1].copy(), values.shape) if alike else values
 
 
 def _view(values: array[Any], dtype: type) -> np.ndarray:

@@ -16,6 +16,7 @@ from audit.adapters.exports.reading import Reading
 from audit.adapters.exports.recognise import Found
 from audit.adapters.pictures import ImageCache
 from audit.core.annotations import Snapshot
+from audit.core.texts import Texts
 from audit.errors import UsageError
 from audit.ports import Advance, FrameImage, FrameProblem, Progress, TakeAnnotations
 
@@ -39,7 +40,7 @@ class ExportStore:
         self._found = found
         self._library = Library(files, found.base) if images is None else Library(images)
         self._cache = cache
-        self._subsets: list[str] = []
+        self._subsets = Texts()
         self._frames = frames
 
     def snapshot(self, progress: Progress, take: TakeAnnotations | None = None) -> Snapshot:
