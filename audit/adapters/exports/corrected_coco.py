@@ -31,6 +31,7 @@ class CocoCopy:
         keys = ((whole(s.get("id")), i) for i, s in enumerate(self._shapes, start=1))
         self._index = {i if key is None else key: s for (key, i), s in zip(keys, self._shapes, strict=True)}
         self._next = max((k for k in self._index), default=0) + 1
+        self._gone: set[int] = set()
 
     def create(self, correction: Correction) -> None:
         image = int(self._frames.image_id[correction.frame])
@@ -45,7 +46,7 @@ class CocoCopy:
     def change(self, correction: Correction) -> None:
         shape = self._index[correction.annotation_id]
         if correction.action is Action.DELETE:
-            self._shapes[:] = [s for s in self._shapes if s is not shape]
+            self._gone.add(id(shape))  # taken out at the end, all in one go
             return
         facts: dict[str, Any] = {}
         if correction.geometry is not None:
@@ -55,6 +56,8 @@ class CocoCopy:
         shape.update(facts)
 
     def written(self) -> bytes:
+        self._shapes[:] = [s for s in self._shapes if id(s) not in self._gone]
+        self._gone.clear()
         return json.dumps(self._body, ensure_ascii=False).encode()
 
     def _category(self, label: str) -> Any:

@@ -28,8 +28,11 @@ class XmlCopy:
         except (SafeTree.ParseError, DefusedXmlException, ValueError) as error:
             raise UsageError(f"{where}: is not whole XML ({error})") from None
         self._frames = snapshot.frames
-        self._images = self._root.findall("image")
-        shapes = [(image, e) for image in self._images for e in image if e.tag in READERS]
+        images = self._root.findall("image")
+        self._images: dict[tuple[str | None, int | None], list[Element]] = {}
+        for image in images:
+            self._images.setdefault((image.get("name"), whole(image.get("id"))), []).append(image)
+        shapes = [(image, e) for image in images for e in image if e.tag in READERS]
         self._shapes = dict(enumerate(shapes, start=1))
 
     def create(self, correction: Correction) -> None:
@@ -61,7 +64,7 @@ class XmlCopy:
     def _image(self, frame: int) -> Element:
         """The frame's element. Raises Unfit unless exactly one has its name, number and, where stated, task."""
         name, number, task = self._frames.name[frame], int(self._frames.number[frame]), int(self._frames.task[frame])
-        found = [i for i in self._images if i.get("name") == name and whole(i.get("id")) == number]
+        found = self._images.get((name, number), [])
         stated = [i for i in found if whole(i.get("task_id", "")) in (None, task)]
         if len(stated) != 1:
             raise Unfit(f"the export has {len(stated)} images '{name[:60]}' with number {number}")

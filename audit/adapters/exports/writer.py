@@ -76,7 +76,8 @@ def write_corrected(
     report = Report()
     for said in plan.contradictions:
         report.lines.append(Line(said.findings, "none", -1, "conflict", frame=said.frame, reason=said.reason))
-    report.lines += [_applied(copy, c, snapshot, now, "done" if execute else "to do") for c in plan.corrections]
+    then_and_now, status = (_ById(snapshot), _ById(now)), "done" if execute else "to do"
+    report.lines += [_applied(copy, c, then_and_now, status) for c in plan.corrections]
     if execute:
         with atomic(target) as stream:
             stream.write(copy.written())
@@ -110,8 +111,8 @@ def _read(source: Path) -> tuple[str, Maker, bytes]:
         files.close()
 
 
-def _applied(copy: Copy, c: Correction, then: Snapshot, now: Snapshot, status: str) -> Line:
-    job = int(then.frames.job[c.frame])
+def _applied(copy: Copy, c: Correction, then_and_now: tuple[_ById, _ById], status: str) -> Line:
+    job = int(then_and_now[0].snapshot.frames.job[c.frame])
     line = Line(c.findings, c.action.value, job, status, frame=c.frame, note=_told(c), label=c.label)
     if c.annotation_id >= 0:
         line = replace(line, id=c.annotation_id)
@@ -122,7 +123,7 @@ def _applied(copy: Copy, c: Correction, then: Snapshot, now: Snapshot, status: s
             copy.create(c)
             return line
         for key in (c.annotation_id, *([c.kept_id] if c.kept_id >= 0 else [])):
-            _check_unchanged(key, then, now)
+            _check_unchanged(key, then_and_now)
         copy.change(c)
     except Unfit as problem:
         return replace(line, status="conflict", reason=str(problem), note=line.note.partition("\n")[0])
@@ -136,9 +137,9 @@ def _told(c: Correction) -> str:
     return "; ".join(text for text in (label, box, c.why or c.text) if text)
 
 
-def _check_unchanged(key: int, then: Snapshot, now: Snapshot) -> None:
+def _check_unchanged(key: int, then_and_now: tuple[_ById, _ById]) -> None:
     """Raises Unfit unless this id is one shape, and the same as the audit read."""
-    facts = [_facts(key, snapshot) for snapshot in (then, now)]
+    facts = [known.facts(key) for known in then_and_now]
     if any(len(f) > 1 for f in facts):
         raise Unfit(f"id {key} stands for several shapes")
     if not facts[1]:
@@ -147,9 +148,19 @@ def _check_unchanged(key: int, then: Snapshot, now: Snapshot) -> None:
         raise Unfit(f"shape {key} was changed since the audit")
 
 
-def _facts(key: int, snapshot: Snapshot) -> list[tuple[Any, ...]]:
-    a, names = snapshot.annotations, snapshot.frames.name
-    return [
-        (names[a.frame[r]], snapshot.labels[a.label[r]], int(a.shape[r]), repr(a.xyxy[r].tolist()), a.mask[r])
-        for r in np.flatnonzero(a.annotation_id == key)
-    ]
+class _ById:
+    """The shapes of a snapshot by their ids, found without a look at all of them."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self._order = np.argsort(snapshot.annotations.annotation_id, kind="stable")
+        self._ids = snapshot.annotations.annotation_id[self._order]
+
+    def facts(self, key: int) -> list[tuple[Any, ...]]:
+        """What is compared of each shape with this id."""
+        s, a = self.snapshot, self.snapshot.annotations
+        first, stop = np.searchsorted(self._ids, [key, key + 1]).tolist()
+        return [
+            (s.frames.name[a.frame[r]], s.labels[a.label[r]], int(a.shape[r]), repr(a.xyxy[r].tolist()), a.mask[r])
+            for r in self._order[first:stop]
+        ]
