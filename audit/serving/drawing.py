@@ -43,9 +43,12 @@ def _between_rows(logits: NDArray[np.float32], y: NDArray[np.floating[Any]]) -> 
     """(len(y), columns) the grid at these rows."""
     y = np.clip(y, 0, len(logits) - 1)
     above = y.astype(np.int64)
-    below = np.minimum(above + 1, len(logits) - 1)
-    share = (y - above).astype(np.float32)[:, None]
-    return np.asarray(logits[above] * (1 - share) + logits[below] * share)
+    step = np.zeros_like(logits)
+    np.subtract(logits[1:], logits[:-1], out=step[:-1])
+    lines = step[above]
+    lines *= (y - above).astype(np.float32)[:, None]
+    lines += logits[above]
+    return lines
 
 
 def _spans(lines: NDArray[np.float32], first: int, gain: float, width: int) -> tuple[IntArray, IntArray, IntArray]:

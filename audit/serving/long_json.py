@@ -44,6 +44,6 @@ def _long_text(body: bytes) -> tuple[int, int] | None:
     start, stop = quote + 1, body.find(b'"', quote + 1)
     if body[quote : quote + 1] != b'"' or stop - start < LONG:
         return None
-    text = np.frombuffer(body, np.uint8, stop - start, start)
-    plain = text.min() >= 0x20 and text.max() < 0x7F and body.find(b"\\", start, stop) < 0
+    # as signed numbers, letters beyond ASCII are below the control characters
+    plain = np.frombuffer(body, np.int8, stop - start, start).min() >= 0x20 and body.find(b"\\", start, stop) < 0
     return (start, stop) if plain else None
