@@ -27,9 +27,6 @@ from audit.core.table import FloatArray, IntArray, Table, objects
 from audit.errors import ServiceError, UsageError
 from audit.memory import give_back
 
-# Arrow's default pool keeps what it has freed; with many short-lived tables that adds up to hundreds of megabytes
-pa.set_memory_pool(pa.system_memory_pool())
-
 FORMAT_VERSION = 1
 BATCH_ROWS = 8192
 """Rows of a table written or read at a time."""
