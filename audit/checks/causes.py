@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audit.checks.evidence_over_time import SURE, log_odds, stretches, tail, together
+from audit.checks.evidence_over_time import SURE, half_as_likely, log_odds, stretches, tail, together
 from audit.core.annotations import Frames
 from audit.core.findings import Findings, FindingType
 from audit.core.table import BoolArray, FloatArray, IntArray, Table, column
@@ -176,15 +176,15 @@ def _whole(f: Findings, chosen: BoolArray, score: float, along: _Along) -> Itera
 
 
 def _slipped(f: Findings, along: _Along, floor: float) -> Iterator[Causes]:
-    """One for each stretch; a track that nowhere lies off likely has one for where it most does."""
-    found = [told[part] for told in _shown(along) for part in stretches(along.odds[told])]
+    """One for each stretch; a track that nowhere lies off likely has one, for where it most does."""
+    limit, likeliest_at = half_as_likely(along.odds), int(along.odds.argmax())
+    found = [told[part] for told in _shown(along) for part in stretches(along.odds[told] - limit)]
+    if along.odds.max() <= 0:
+        found = [within for within in found if likeliest_at in within]
     for within in found:
         inside = (along.at >= within[0]) & (along.at <= within[-1]) & (f.score >= floor)
-        yield cause_of(f[inside], together(along.odds[within]), along.frame[within], along.clock, "of this track")
-    likely = f.score >= max(f.score.max() / 2, floor)
-    if not found and likely.any():
-        rows = f[likely]
-        yield cause_of(rows, together(log_odds(rows.score)), rows.frame, along.clock, "of this track")
+        if inside.any():
+            yield cause_of(f[inside], together(along.odds[within]), along.frame[within], along.clock, "of this track")
 
 
 def _shown(along: _Along) -> list[IntArray]:

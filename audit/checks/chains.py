@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from audit.checks.causes import Clock
-from audit.checks.evidence_over_time import log_odds, stretches, together
+from audit.checks.evidence_over_time import half_as_likely, log_odds, stretches, together
 from audit.core.boxes import iou_matrix
 from audit.core.findings import Findings
 from audit.core.table import FloatArray, IntArray
@@ -148,11 +148,12 @@ def _object(chain: _Chain, best: Findings, clock: Clock, ends: tuple[int, int]) 
     odds = np.full(stop - start + 1, QUIET)
     odds[places - start] = seen
     likely = np.zeros(len(odds), bool)
-    for part in stretches(odds):
+    above = np.full(len(odds), QUIET)
+    above[places - start] = seen - half_as_likely(seen)
+    for part in stretches(above):
         likely[part] = True
     shown = likely[places - start]
-    if not shown.any():
-        shown = 1 / (1 + np.exp(-seen)) >= chain.best_score / 2 - 1e-9
+    shown[seen.argmax()] = True
     first, last, many = int(frames[shown][0]), int(frames[shown][-1]), int(shown.sum())
     around = odds[max(places[shown][0] - start - 1, 0) : places[shown][-1] - start + 2]
     if many == 1:
