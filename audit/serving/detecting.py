@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from audit.adapters.ultralytics.decoding import Thresholds
 from audit.adapters.ultralytics.detector import Detector, open_model
@@ -17,7 +16,7 @@ from audit.adapters.ultralytics.weights import find_weights
 from audit.core.annotations import Predictions
 from audit.serving import poses, settings
 from audit.serving.heap import reuse_memory
-from audit.serving.replies import Reply, mask_item, rectangle_item, tight
+from audit.serving.replies import Reply, mask_item, rectangle_item, region_of
 from audit.serving.requests import MAX_MEGAPIXELS, Body, detector_request
 from audit.serving.specs import renamed, spec_of
 
@@ -75,7 +74,7 @@ class DetectorFunction:
             if not masks:
                 items.append(rectangle_item(labels[label], xyxy.tolist(), float(score), attribute))
                 continue
-            region = tight(np.asarray(coco_mask.decode({"size": list(frame_hw), "counts": counts}), bool))
+            region = region_of(counts, frame_hw)
             if region is not None:
                 items.append(mask_item(labels[label], region, float(score), attribute))
         return items

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.adapters.ultralytics.environment import load_opencv
+from audit.core.masks import runs_of
 from audit.core.table import IntArray
 
 MAX_POLYGON_POINTS = 200
@@ -80,6 +81,18 @@ def tight(mask: NDArray[np.bool_], left: int = 0, top: int = 0) -> Region | None
         return None
     part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     return Region(np.ascontiguousarray(part), left + int(columns[0]), top + int(rows[0]))
+
+
+def region_of(counts: bytes, frame_hw: tuple[int, int]) -> Region | None:
+    """A mask told by COCO's compressed counts, of which only the columns it lies in are drawn; None if it is empty."""
+    ends = np.cumsum(runs_of(counts))
+    height, inside = frame_hw[0], len(ends) // 2 * 2
+    if not inside:
+        return None
+    first, last = int(ends[0]) // height, (int(ends[inside - 1]) - 1) // height
+    within = np.clip(ends, first * height, (last + 1) * height)
+    drawn = np.repeat(np.arange(len(ends)) % 2 == 1, np.diff(within, prepend=first * height))
+    return tight(drawn.reshape(-1, height).T, left=first)
 
 
 def mask_points(region: AnyRegion) -> list[int]:

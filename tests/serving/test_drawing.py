@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit.serving.drawing import framed
@@ -29,6 +29,7 @@ def values(logits: np.ndarray, gain_xy: tuple[float, float], frame_hw: tuple[int
     return np.asarray(lines[:, x0] * (1 - fx) + lines[:, x1] * fx)
 
 
+@settings(deadline=None)  # the first example loads OpenCV, and the machine may be busy
 @given(
     st.integers(0, 2**32 - 1),
     st.integers(1, 12),

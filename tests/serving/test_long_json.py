@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit.serving.long_json import LONG, quickly_parsed
@@ -49,6 +49,7 @@ requests = st.dictionaries(
 )
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(requests, st.booleans(), st.sampled_from([(", ", ": "), (",", ":"), (" ,\n", ":\t ")]))
 def test_what_is_parsed_is_what_json_gives(value: dict[str, object], plain: bool, separators: tuple[str, str]) -> None:
     body = json.dumps(value, ensure_ascii=plain, separators=separators).encode("utf-8", "surrogatepass")

@@ -6,10 +6,11 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
+from audit.core.masks import encode
 from audit.serving.replies import (
     MAX_POLYGON_POINTS,
     Region,
@@ -21,6 +22,7 @@ from audit.serving.replies import (
     rectangle_item,
     tight,
 )
+from audit.serving.replies import region_of as region_of_counts
 from tests.serving.cases import iou, mask_of_crop, mask_of_runs
 
 masks = st.tuples(st.integers(1, 12), st.integers(1, 12)).flatmap(
@@ -46,6 +48,17 @@ def test_nothing_has_no_region() -> None:
     assert tight(np.zeros((0, 0), bool)) is None
 
 
+@settings(deadline=None)  # the first example loads OpenCV, and the machine may be busy
+@given(masks)
+def test_counts_give_the_region_of_the_mask(mask: np.ndarray) -> None:
+    found, expected = region_of_counts(encode(mask), mask.shape), tight(mask)
+    if found is None or expected is None:
+        assert found is expected
+        return
+    assert (found.left, found.top) == (expected.left, expected.top) and np.array_equal(found.mask, expected.mask)
+
+
+@settings(deadline=None)  # the first example loads OpenCV, and the machine may be busy
 @given(masks)
 def test_runs_give_the_mask_back(mask: np.ndarray) -> None:
     region = tight(mask)
@@ -55,6 +68,7 @@ def test_runs_give_the_mask_back(mask: np.ndarray) -> None:
     assert np.array_equal(mask_of_runs(mask_points(region), mask.shape), mask)
 
 
+@settings(deadline=None)  # the first example loads OpenCV, and the machine may be busy
 @given(masks.filter(lambda m: m.any()))
 def test_a_detectors_crop_gives_the_mask_back(mask: np.ndarray) -> None:
     item = json.loads(mask_item("cell", region_of(mask), 0.5))
