@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from audit.checks.calibration import CANDIDATES, RATE, Learnt, Weights, learnt, moved
+from audit.checks.calibration import CANDIDATES, Learnt, Weights, learnt
 from audit.checks.duplicate import duplicate_annotation
 from audit.checks.evidence import FLOOR, Evidence
 from audit.checks.extra import extra_annotation
@@ -61,10 +61,11 @@ def study(evidence: Evidence, n_labels: int, *, prior: Weights = PRIOR, learn: b
     habits = habits_of(evidence, n_labels)
     known = learnt(evidence, n_labels, habits, prior) if learn else Learnt(prior)
     outlines = study_outlines(evidence, n_labels, habits, learn=learn)
-    if len(evidence.outlines):
-        rate = known.rates.get(FindingType.LOW_OVERLAP, RATE)
-        outlines = replace(outlines, weights=moved(outlines.weights, rate))
-    return Knowledge(habits, known.weights, outlines, known.rates)
+    rates = dict(known.rates)
+    if outlines.rate is not None and FindingType.LOW_OVERLAP in rates:
+        masked = len(evidence.outlines) / len(evidence.labels)
+        rates[FindingType.LOW_OVERLAP] += masked * (outlines.rate - rates[FindingType.LOW_OVERLAP])
+    return Knowledge(habits, known.weights, outlines, rates)
 
 
 def find(

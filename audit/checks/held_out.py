@@ -10,7 +10,7 @@ import numpy as np
 
 from audit.checks.calibration import Examples, Weights, estimated, examples, moved, usable, weights_from
 from audit.checks.evidence import FLOOR
-from audit.checks.outline_learning import Example, adapted, chance
+from audit.checks.outline_learning import Example, adapted, chance, estimated_rate
 from audit.checks.outline_learning import examples as outline_examples
 from audit.checks.tables import Sample
 from audit.core.findings import FindingType
@@ -78,8 +78,9 @@ def _judged(
     for kind, (traits, truth) in copy.items():
         yield _kept(probability(traits, moved(weights[kind], rates[kind])), truth, kind, floor)
     if masks is not None:
-        traits, truth = _as_frequent_as_assumed(*masks)
-        judge = moved(adapted(others.masks), rates[FindingType.LOW_OVERLAP])
+        traits, truth = _as_frequent_as_assumed(masks.traits, masks.mistake)
+        judge = adapted(others.masks)
+        judge = moved(judge, estimated_rate(judge, others.masks, traits, masks.labels))
         yield _kept(chance(traits, judge), truth, FindingType.LOW_OVERLAP, floor)
 
 

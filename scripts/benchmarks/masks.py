@@ -145,7 +145,7 @@ def fit(sets: Sequence[LabelledSet]) -> FloatArray:
     for data in sets:
         a = data.snapshot.annotations
         sample = Sample(a, np.ones(len(a), bool), data.predictions, 1)
-        for traits, mistake in examples(sample, data.frame_hw, len(data.snapshot.labels), None, COPIES):
+        for traits, mistake, _, _ in examples(sample, data.frame_hw, len(data.snapshot.labels), None, COPIES):
             counted = np.where(mistake == SOUND, 1.0, COUNTED)
             rows.append((traits, mistake, counted * 400 / len(a) / COPIES))
     traits, mistake, importance = (np.concatenate(column) for column in zip(*rows, strict=True))
