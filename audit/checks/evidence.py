@@ -23,6 +23,10 @@ SAME_OBJECT_IOU = 0.5
 """Two predictions that overlap more are taken for one object; only the better becomes a finding."""
 TWIN_IOU = 0.4
 """Two labels that overlap less are two objects."""
+SEEN_SCORE, SURE_SCORE = 0.05, 0.3
+"""Predictions from here up show that something is there; that it is an object whose outline can be trusted."""
+COVERED = 0.7
+"""Share of a label within a prediction from which on that is a box around it."""
 FLOOR = 0.02
 """Findings below this score are not kept."""
 SAMPLE_FRAMES = 300
@@ -82,6 +86,7 @@ def gather(  # noqa: PLR0913 - two tables, what is known of them, and two switch
     unexplained = unexplained.replace(
         row=rows[unexplained.row],
         companions=around.labels(unexplained.frame, unexplained.label),
+        smallest=around.smallest(unexplained.frame, unexplained.label),
         best_in_frame=around.predicted(unexplained.frame, unexplained.label),
         nearest=at(usable + first_annotation, unexplained.nearest, NO_ID),
     )
@@ -116,7 +121,8 @@ def _label_evidence(
     explained: FloatArray,
 ) -> LabelEvidence:
     n = len(labels)
-    support = pairs.iou * predictions.score[pairs.right]
+    score = predictions.score[pairs.right]
+    support = pairs.iou * score
     rivalry = np.where(same, 0.0, support * (1 - explained[pairs.right]))
     rival_support, rival_pair = best(pairs.left, rivalry, n)
     rival = at(pairs.right, rival_pair, NO_ID)
@@ -124,6 +130,7 @@ def _label_evidence(
     guest_label, guest_count = _guests(n, predictions, sizes[1], pairs, same)
     own = np.full(n, NO_ID)
     own[pairs.left[matched]] = pairs.right[matched]
+    over, label_iou, twin_iou = _beside(labels, sizes[0])
     return LabelEvidence(
         row=np.arange(n),
         frame=labels.frame,
@@ -145,8 +152,13 @@ def _label_evidence(
         part_support=best(pairs.left[same], (predictions.score[pairs.right] * pairs.shared / smaller)[same], n)[0],
         guest_label=guest_label,
         guest_count=guest_count,
-        labelled_over=_labelled_over(labels, sizes[0]),
         any_iou=best(pairs.left, pairs.iou, n)[0],
+        seen_iou=_overlap_from(SEEN_SCORE, pairs, score, n),
+        sure_iou=_overlap_from(SURE_SCORE, pairs, score, n),
+        rival_total=_rival_total(pairs, score, predictions.label, at(predictions.label, rival, NO_ID)),
+        labelled_over=over,
+        label_iou=label_iou,
+        twin_iou=twin_iou,
     )
 
 
@@ -159,12 +171,30 @@ def _in_surroundings(e: LabelEvidence, around: Surroundings) -> LabelEvidence:
     )
 
 
-def _labelled_over(labels: Annotations, size: FloatArray) -> FloatArray:
+def _overlap_from(least: float, pairs: Pairs, score: FloatArray, n: int) -> FloatArray:
+    """(n,) the best overlap of each label with a prediction that has at least this score. score: (pairs,)."""
+    highest, kept = np.zeros(n), np.flatnonzero(score >= least)
+    np.maximum.at(highest, pairs.left[kept], pairs.iou[kept])
+    return highest
+
+
+def _rival_total(pairs: Pairs, score: FloatArray, name: IntArray, rival: IntArray) -> FloatArray:
+    """(labels,) score × IoU² of all predictions of each one's rival name. score: (pairs,). name: (predictions,)."""
+    chosen = np.flatnonzero(name[pairs.right] == rival[pairs.left])
+    weight = score[chosen] * pairs.iou[chosen] ** 2
+    return np.bincount(pairs.left[chosen], weights=weight, minlength=len(rival)).astype(np.float64)
+
+
+def _beside(labels: Annotations, size: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """(n,) the largest share of each that one other label covers, the best overlap with one, with one of its name."""
     pairs = pairs_within(labels.xyxy, labels.frame)
-    share = np.zeros(len(labels))
+    over, iou, twin = np.zeros((3, len(labels)))
+    same = np.where(labels.label[pairs.left] == labels.label[pairs.right], pairs.iou, 0.0)
     for end in (pairs.left, pairs.right):
-        np.maximum.at(share, end, pairs.shared / size[end])
-    return share
+        np.maximum.at(over, end, pairs.shared / size[end])
+        np.maximum.at(iou, end, pairs.iou)
+        np.maximum.at(twin, end, same)
+    return over, iou, twin
 
 
 def _guests(
@@ -202,6 +232,7 @@ def _unexplained(
     iou_any, nearest_pair = best(pairs.right, pairs.iou, n)
     iou_other = best(pairs.right[~same], pairs.iou[~same], n)[0]
     inside = pairs.shared / size[pairs.right]
+    covered = (pairs.shared / label_size[pairs.left])[same]
     inside_same = best(pairs.right[same], inside[same], n)[0]
     score = scoring.first_guess(predictions.score, iou_same, iou_other, inside_same)
     score *= 1 - _crowded(crowds, predictions, size)
@@ -222,7 +253,8 @@ def _unexplained(
         iou_other=iou_other[rows],
         inside_same=inside_same[rows],
         inside_other=best(pairs.right[~same], inside[~same], n)[0][rows],
-        covers_same=best(pairs.right[same], (pairs.shared / label_size[pairs.left])[same], n)[0][rows],
+        covers_same=best(pairs.right[same], covered, n)[0][rows],
+        covers_count=np.bincount(pairs.right[same][covered > COVERED], minlength=n)[rows],
         clash=clash,
         echo=echo,
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from audit.checks.evidence import Evidence
-from audit.checks.habits import Habits
+from audit.checks.habits import SEEN_SUPPORT, Habits
+from audit.checks.nearby import sides_at_border
 from audit.checks.traits import Candidates, above, columns, logit, relative_size
 from audit.core.findings import Findings, FindingType
 from audit.core.table import FloatArray, IntArray
@@ -34,6 +35,10 @@ TRAITS = (
     "labels in the frame",
     "own name in the frame",  # predicted anywhere in the picture
     "rarity of its label",
+    "at the border",  # objects that it cuts off are hard to see
+    "overlap with something predicted",  # above 5 %
+    "others of its name seen",  # in the frame
+    "overlap with a label of its name",  # one in a group
 )
 
 
@@ -69,8 +74,27 @@ def extra_candidates(evidence: Evidence, habits: Habits) -> Candidates:
         np.log1p(e.frame_labels) / 2,
         np.sqrt(e.own_in_frame),
         habits.rarity(e.label) / 2,
+        sides_at_border(e.xyxy, evidence.frame_hw[e.frame]),
+        e.seen_iou,
+        logit(_others_seen(evidence, habits)[rows]) / 2,
+        e.twin_iou,
     )
     return Candidates(rows, traits)
+
+
+def _others_seen(evidence: Evidence, habits: Habits) -> FloatArray:
+    """(labels,) share of the other labels of its name in its frame that the model sees.
+
+    All others in the frame together count as one more of them, and all others in the data as one more in the frame.
+    """
+    e = evidence.labels
+    seen = (e.own_support >= SEEN_SUPPORT).astype(np.float64)
+    share: FloatArray = (np.maximum(habits.seen.sum() - seen, 0) + 0.5) / max(float(habits.labels.sum()), 1.0)
+    for group in (e.frame, e.frame * (1 + e.label.max(initial=0)) + e.label):
+        _, which, count = np.unique(group, return_inverse=True, return_counts=True)
+        together = np.bincount(which, weights=seen)
+        share = np.asarray((together[which] - seen + share) / count[which])
+    return share
 
 
 def extra_annotation(evidence: Evidence, rows: IntArray, score: FloatArray) -> Findings:

@@ -9,6 +9,7 @@ import numpy as np
 from audit.checks.evidence import Evidence
 from audit.checks.kinship import NO_KIN, Kinship, kinship
 from audit.checks.sides import Sides, usual_sides
+from audit.checks.track_record import TrackRecord, counts, track_record
 from audit.core.boxes import area
 from audit.core.table import BoolArray, FloatArray, IntArray
 
@@ -37,7 +38,8 @@ class Habits:
     """Rates per label code (the last row stands for "no label"), and fit per octave of size.
 
     labels, seen: how many annotations, how many of them with support. right, wrong: how many confident
-    predictions a label explains, how many none does. expected_iou, spread: median and robust deviation
+    predictions a label explains, how many none does; unlabelled: summed scores of the latter, faint ones too.
+    record: how often what is predicted alike is labelled. expected_iou, spread: median and robust deviation
     of the overlap of matched pairs per octave. sides: how exactly this detector outlines. kin: how far the model
     itself confuses two names.
     """
@@ -46,6 +48,8 @@ class Habits:
     seen: FloatArray
     right: FloatArray
     wrong: FloatArray
+    unlabelled: FloatArray
+    record: TrackRecord
     expected_iou: FloatArray
     spread: FloatArray
     sides: Sides = field(default_factory=Sides)
@@ -67,6 +71,11 @@ class Habits:
         pooled = (self.seen.sum() + 4) / (self.labels.sum() + 5)
         seen, labels = self.seen[label] - (own_support >= SEEN_SUPPORT), np.maximum(self.labels[label] - 1, 0)
         return np.asarray((np.clip(seen, 0, labels) + PRIOR_COUNT * pooled) / (labels + PRIOR_COUNT))
+
+    def usual_recall(self, label: IntArray) -> FloatArray:
+        """(n,) share of the annotations of each one's label that the model sees."""
+        pooled = (self.seen.sum() + 4) / (self.labels.sum() + 5)
+        return np.asarray((self.seen[label] + PRIOR_COUNT * pooled) / (self.labels[label] + PRIOR_COUNT))
 
     def precision(self, label: IntArray, own_wrong: BoolArray) -> FloatArray:
         """(n,) share of the *other* confident predictions of each one's label that an annotation explains.
@@ -95,6 +104,8 @@ def habits_of(evidence: Evidence, n_labels: int, kin: Kinship | None = None) -> 
         spread=spread,
         sides=usual_sides(e),
         kin=kinship(evidence.sample.predictions) if kin is None else kin,
+        unlabelled=_count(u.label, u.prediction_score, size),
+        record=_record(evidence, size),
     )
 
 
@@ -102,6 +113,12 @@ def octave(xyxy: FloatArray) -> IntArray:
     """(n,) binary logarithm of the side length, whole, from 0 to ``OCTAVES`` - 1."""
     side = np.sqrt(area(xyxy))
     return np.clip(np.log2(np.maximum(side, 1)), 0, OCTAVES - 1).astype(np.int64)
+
+
+def _record(evidence: Evidence, names: int) -> TrackRecord:
+    e, u = evidence.labels, evidence.unexplained
+    e = e[np.flatnonzero(e.own_prediction >= 0)]
+    return track_record(counts(e.label, e.own_score, e.xyxy, names), counts(u.label, u.prediction_score, u.xyxy, names))
 
 
 def _count(label: IntArray, weight: np.ndarray, size: int) -> FloatArray:

@@ -44,6 +44,9 @@ TRAITS = (
     "overlap of any name and companions of the rival",
     "overlap with the rival and size",
     "kin and own overlap",
+    "overlap with something sure",  # predicted above 30 %, whatever its name
+    "support for the rival, all together",
+    "overlap with another label",  # which may be what the rival means
 )
 
 
@@ -87,6 +90,9 @@ def mismatching_label_candidates(evidence: Evidence, habits: Habits) -> Candidat
         e.any_iou * rivals,
         e.rival_iou * size,
         kin * e.own_iou,
+        e.sure_iou,
+        np.sqrt(e.rival_total),
+        e.label_iou,
     )
     return Candidates(rows, traits)
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from audit.checks.evidence import Evidence, Unexplained
 from audit.checks.habits import COUNTED_SCORE, Habits
-from audit.checks.traits import Candidates, above, columns, logit, relative_size
+from audit.checks.nearby import sides_at_border
+from audit.checks.traits import Candidates, above, columns, log_side, logit, relative_size
 from audit.core.findings import Findings, FindingType
 from audit.core.table import FloatArray, IntArray
 
@@ -32,6 +33,13 @@ TRAITS = (
     "others unexplained",  # of its name in the picture: a crowd that nobody labelled
     "any others unexplained",
     "below the best in the frame",
+    "label never used and prediction score",
+    "label never used, predicted elsewhere",  # many such say that this name is not labelled here, one does not
+    "recall of its label",
+    "labelled when predicted alike",  # by score, size and name: small ones are often left out on purpose
+    "at the border",  # cut off: often left out on purpose
+    "labels of its name covered",  # one box around several
+    "smaller than the smallest",  # label of its name in the frame
 )
 
 
@@ -41,6 +49,8 @@ def missing_candidates(evidence: Evidence, habits: Habits) -> Candidates:
     score = logit(u.prediction_score) / 2
     unused = (habits.labels[u.label] == 0) * habits.trust
     named, every = _others(u)
+    elsewhere = np.log1p(np.maximum(habits.unlabelled[u.label] - u.prediction_score, 0))
+    smallest = np.log2(np.maximum(u.smallest, 2))
     traits = columns(
         score,
         above(score, 0),
@@ -62,6 +72,13 @@ def missing_candidates(evidence: Evidence, habits: Habits) -> Candidates:
         np.log1p(named),
         np.log1p(every) / 2,
         np.sqrt(u.best_in_frame) - np.sqrt(u.prediction_score),
+        unused * score,
+        unused * elsewhere,
+        habits.usual_recall(u.label),
+        logit(habits.record.share(u.label, u.prediction_score, u.xyxy)) / 2,
+        sides_at_border(u.xyxy, evidence.frame_hw[u.frame]),
+        np.log1p(u.covers_count),
+        np.nan_to_num(smallest - log_side(u.xyxy)),
     )
     return Candidates(np.arange(len(u)), traits)
 

@@ -7,20 +7,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from audit.core.annotations import Annotations, Predictions
+from audit.core.boxes import area
 from audit.core.table import FloatArray, IntArray
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Of the frames of one block: how many labels of each name, and how surely each name is predicted anywhere.
+    """Of the frames of one block: how many labels of each name, and how surely each name is predicted anywhere,
+    and the area of the smallest label.
 
-    count, top: (frames × names,) of frame ``first`` and on; ``names`` is how many names there are.
+    count, top, least: (frames × names,) of frame ``first`` and on; ``names`` is how many names there are.
     """
 
     first: int
     names: int
     count: IntArray
     top: FloatArray
+    least: FloatArray
 
     def labels(self, frame: IntArray, name: IntArray) -> IntArray:
         """(n,) labels of this name in this frame; 0 for no name (-1)."""
@@ -29,6 +32,11 @@ class Surroundings:
     def predicted(self, frame: IntArray, name: IntArray) -> FloatArray:
         """(n,) the highest score with which this name is predicted anywhere in this frame; 0 for no name."""
         return np.where(name >= 0, self.top[self._place(frame, name)], 0.0)
+
+    def smallest(self, frame: IntArray, name: IntArray) -> FloatArray:
+        """(n,) side in pixels of the smallest label of this name in this frame; NaN where there is none."""
+        least = np.sqrt(self.least[self._place(frame, name)])
+        return np.where((name >= 0) & np.isfinite(least), least, np.nan)
 
     def all_labels(self, frame: IntArray) -> IntArray:
         """(n,) labels in this frame."""
@@ -45,7 +53,10 @@ def surroundings(labels: Annotations, predictions: Predictions) -> Surroundings:
     names = 1 + max(int(t.label.max(initial=0)) for t in (labels, predictions))
     size = int(last - first + 1) * names
     named = labels.label >= 0
-    count = np.bincount(((labels.frame - first) * names + labels.label)[named], minlength=size)
+    place = ((labels.frame - first) * names + labels.label)[named]
+    count = np.bincount(place, minlength=size)
+    least = np.full(size, np.inf)
+    np.minimum.at(least, place, area(labels.xyxy)[named])
     top = np.zeros(size)
     np.maximum.at(top, (predictions.frame - first) * names + predictions.label, predictions.score)
-    return Surroundings(int(first), names, count, top)
+    return Surroundings(int(first), names, count, top, least)

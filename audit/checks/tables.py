@@ -26,7 +26,9 @@ class LabelEvidence(Table):
     prediction, however faint. companions, rival_companions: other labels of its name, labels of the rival's
     name in its frame; frame_labels: of any name, itself too. own_in_frame: the highest score with which its
     name is predicted anywhere in its frame. own_shared: the best overlap of its own prediction with another label
-    of its name.
+    of its name. seen_iou, sure_iou: the best overlap with a prediction of any name from ``SEEN_SCORE``,
+    ``SURE_SCORE`` on. label_iou, twin_iou: the best overlap with another label, with one of its name.
+    rival_total: score × IoU² of all predictions of the rival's name together, which may be above 1.
     All supports, shares and IoUs in [0, 1], 0 where there is none.
     """
 
@@ -58,6 +60,11 @@ class LabelEvidence(Table):
     frame_labels: IntArray = column(np.int64, 0)
     own_in_frame: FloatArray = column(np.float64, 0.0)
     own_shared: FloatArray = column(np.float64, 0.0)
+    seen_iou: FloatArray = column(np.float64, 0.0)
+    sure_iou: FloatArray = column(np.float64, 0.0)
+    label_iou: FloatArray = column(np.float64, 0.0)
+    twin_iou: FloatArray = column(np.float64, 0.0)
+    rival_total: FloatArray = column(np.float64, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +126,9 @@ class Unexplained(Table):
     best with a label of the same, of another name. inside_same, inside_other: the largest share of it that
     lies in one such label. covers_same: the largest share of one label of its name that it covers.
     clash, echo: the best score × IoU of another unexplained prediction of another, of its own name. All in [0, 1].
-    companions: labels of its name in its frame. best_in_frame: the highest score of its name in its frame.
+    covers_count: labels of its name that it mostly covers. companions: labels of its name in its frame; smallest:
+    the side of the smallest (square root of its area in pixels), NaN if there is none. best_in_frame: the highest
+    score of its name in its frame.
     """
 
     row: IntArray = column(np.int64, NO_ID, required=True)
@@ -137,7 +146,9 @@ class Unexplained(Table):
     covers_same: FloatArray = column(np.float64, 0.0)
     clash: FloatArray = column(np.float64, 0.0)
     echo: FloatArray = column(np.float64, 0.0)
+    covers_count: IntArray = column(np.int64, 0)
     companions: IntArray = column(np.int64, 0)
+    smallest: FloatArray = column(np.float64, np.nan)
     best_in_frame: FloatArray = column(np.float64, 0.0)
 
 

@@ -37,18 +37,25 @@ SIGNS: dict[FindingType, dict[str, int]] = {
         "no part seen": 1,
     },
     FindingType.MISMATCHING_LABEL: {"gain": 1, "own support": -1, "own best score": -1, "kin": -1},
-    FindingType.MISSING_ANNOTATION: {"prediction score": 1, "precision of its label": 1, "label never used": -1},
+    FindingType.MISSING_ANNOTATION: {
+        "prediction score": 1,
+        "precision of its label": 1,
+        "label never used": -1,
+        "label never used, predicted elsewhere": -1,
+        "labelled when predicted alike": 1,
+    },
     FindingType.LOW_OVERLAP: {"slip": 1, "rival": -1},
 }
 """What must speak for (1) or against (-1) a finding whatever the examples say: else a trait counts nothing."""
 HEADER = '''"""Weights of the traits before anything is known of the data at hand.
 
 Fitted (maximum a posteriori, see ``learning``) to mistakes planted into photographs with clean labels:
-VOC 2012's hundred pictures in review_object_detection_metrics, coco128-permissive, and the COCO photographs
-(train and val) in the repositories COCO-MINI and COCO_Tiny, with the predictions of yolo11n at 640 and 320 px
-and of SSD-MobileNetV2 down to 0.01, each set counting the same; no blood cells. Written by
-``scripts/benchmarks/fit.py``; what they are worth on other frames, ``scripts/bench quality --cross-fit``
-tells. Positive speaks for a finding of the type. The traits are explained where they are made (``audit.checks``).
+VOC 2012's hundred pictures in review_object_detection_metrics, and the COCO photographs (train and val) in the
+repositories COCO-MINI and COCO_Tiny and, but for Low IoU, coco128_yolo and tiny_coco_dataset (for Low IoU
+coco128-permissive), with the predictions of yolo11n at 640 and 320 px and of SSD-MobileNetV2 down to 0.01, each set
+counting the same; no blood cells. Written by ``scripts/benchmarks/fit.py``; what they are worth on other frames,
+``scripts/bench quality --cross-fit`` tells. Positive speaks for a finding of the type. The traits are explained
+where they are made (``audit.checks``).
 """
 
 from __future__ import annotations

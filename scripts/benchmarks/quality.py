@@ -44,11 +44,15 @@ Auditor = Callable[[Snapshot, Predictions], Findings]
 Spoiling = Callable[[Annotations, np.ndarray, int], Spoilt]
 
 IDEAS = {
-    "habits of this data": ("precision", "never used", "recall", "surpris"),
+    "habits of this data": ("precision", "never used", "recall", "surpris", "alike"),
     "containment": ("inside", "covers", "covered", "part"),
-    "other names": ("another label", "clashing", "any support", "nothing seen", "rival", "other names", "any name"),
-    "size": ("size",),
-    "surroundings": ("companion", "in the frame", "rarity", "others unexplained"),
+    "other names": (
+        *("another label", "clashing", "any support", "nothing seen"),
+        *("rival", "other names", "any name", "something"),
+    ),
+    "size": ("size", "smaller"),
+    "cut off by the frame": ("border",),
+    "surroundings": ("companion", "in the frame", "rarity", "others unexplained", "others of its name"),
     "each side": ("slip",),
     "names it confuses": ("kin",),
 }

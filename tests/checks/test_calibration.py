@@ -9,6 +9,7 @@ from audit.checks import calibration, find
 from audit.checks.calibration import CANDIDATES, RATE, TRAITS, candidates, examples, learnt, weights_from
 from audit.checks.evidence import SAMPLE_FRAMES, Evidence, combine, gather
 from audit.checks.habits import Habits, habits_of
+from audit.checks.track_record import counts, track_record
 from audit.core.annotations import Annotations, Predictions
 from audit.core.findings import FindingType as T
 from audit.trust.learning import probability
@@ -86,7 +87,9 @@ def test_many_frames_are_sampled() -> None:
 
 def test_better_support_never_makes_a_label_more_extra() -> None:
     """Of the starting weights: a law of the score, whatever the numbers; a label well confirmed is no candidate."""
-    habits = Habits(*(np.full(3, 20.0) for _ in range(3)), np.zeros(3), np.full(14, 0.9), np.full(14, 0.05))
+    none = counts(np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 4)), 3)
+    rates = [np.full(3, 20.0)] * 3 + [np.zeros(3)] * 2
+    habits = Habits(*rates, track_record(none, none), np.full(14, 0.9), np.full(14, 0.05))
     box = np.array([[100.0, 100, 300, 300]])
     a = Annotations(xyxy=box, frame=[0], label=[0], annotation_id=[1])
     chances = []
