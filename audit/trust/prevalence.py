@@ -22,8 +22,10 @@ are added:
   rate become 0.
 - A model that does not know the labels doubts most of them, which looks like labels that are nearly all wrong. Rates
   above ``DOUBTFUL`` times the assumed one are therefore believed the less, the higher they are.
-- Types lend one another strength, for careful people err little in any way: a normal model of the rates' logarithms
-  (Gelman et al. 2013, "Bayesian data analysis", section 5.4).
+- Types lend one another strength, for careful people err little in any way, unless one differs clearly: the rates'
+  logarithms are normal about a common one, most closely, a few widely (Gelman et al. 2013, "Bayesian data analysis",
+  section 5.4; two normals as in George, McCulloch 1993, "Variable selection via Gibbs sampling"). Small differences
+  between types are mostly chance, and taking them at their word would only shuffle the common ranking.
 
 All of a type are shifted alike, so their order stays. What was planted comes on top of what the labels held before;
 it was learnt from at the assumed rate, whatever that was, and the labels looked at here are those without it.
@@ -48,12 +50,15 @@ DOUBTFUL = 2.5
 """Times the assumed rate up to which a rate is fully believed; at its square only the assumed rate is left."""
 HIGHEST = 0.5
 """No rate above is tried."""
-APART = 0.35
-"""Standard deviation of the natural logarithm of one type's rate about that of all: a factor of 1.4. Chosen on
-planted mistakes (``scripts/bench rates``): twice as much ranks better where one type alone is wrong and worse where
-all are as frequent; a few hundred labels hold enough to overrule it."""
+ALIKE = 0.05
+"""Standard deviation of the natural logarithm of a type's rate about that of all, for one like the others."""
+UNLIKE = 1.0
+"""The same for a type that is not: nearly three times as frequent, or as rare."""
+ODD = 0.05
+"""Chance of a type to be unlike the others. All three were chosen on planted mistakes (``scripts/bench rates``): one
+normal between the two ranked worse where all types are as frequent, and where only one is wrong."""
 ASSUMED_COUNTS = 2.0
-"""What the assumed rate counts for in that of all; a type counts at most 1 / ``APART`` ** 2."""
+"""What the assumed rate counts for in that of all; a type counts up to 19."""
 ROUNDS = 100
 CLOSE = 1e-4
 """Relative change at which the fixed point is taken for reached."""
@@ -111,12 +116,17 @@ def _believed(rate: float, assumed: float) -> float:
 
 
 def _together(kinds: Mapping[K, Witness], alone: Mapping[K, tuple[float, float]], assumed: float) -> dict[K, float]:
-    """Each type's rate, drawn towards that of all the more, the fewer mistakes there could be counted."""
-    weight = {kind: 1 / (1 / counted + APART**2) for kind, (_, counted) in alone.items()}
+    """Each type's rate, drawn towards that of all unless it differs by more than chance explains."""
+    usual = (1 - ODD) * ALIKE**2 + ODD * UNLIKE**2
+    weight = {kind: 1 / (1 / counted + usual) for kind, (_, counted) in alone.items()}
     logs = sum(weight[kind] * np.log(rate) for kind, (rate, _) in alone.items()) + ASSUMED_COUNTS * np.log(assumed)
     common = float(logs / (sum(weight.values()) + ASSUMED_COUNTS))
-    rates = {kind: float(np.exp(common)) for kind in kinds}
-    for kind, (rate, _) in alone.items():
-        own = APART**2 * weight[kind]
-        rates[kind] = float(np.exp(own * np.log(rate) + (1 - own) * common))
-    return rates
+    apart = {kind: _apart(float(np.log(rate)) - common, 1 / counted) for kind, (rate, counted) in alone.items()}
+    return {kind: float(np.exp(common + apart.get(kind, 0.0))) for kind in kinds}
+
+
+def _apart(difference: float, variance: float) -> float:
+    """How far a type's logarithm is taken to lie from that of all, when it was found that far, give or take chance."""
+    spread = np.array([ALIKE, UNLIKE]) ** 2
+    fits = np.array([1 - ODD, ODD]) * np.exp(-(difference**2) / 2 / (variance + spread)) / np.sqrt(variance + spread)
+    return float(difference * (fits * spread / (variance + spread)).sum() / max(fits.sum(), 1e-300))

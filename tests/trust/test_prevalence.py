@@ -122,3 +122,9 @@ def test_a_shift_makes_scores_right_at_another_rate() -> None:
     x = np.concatenate([rng.normal(3, 1, 500), rng.normal(-1, 1, 99_500)])
     chance = 1 / (1 + np.exp(-log_odds(x) - shift(0.005, ASSUMED)))
     assert chance.sum() == pytest.approx(500, rel=0.05)
+
+
+def test_small_differences_between_types_are_taken_for_chance() -> None:
+    kinds = {k: labels_of(0.04 + 0.004 * k, 500, k) for k in range(5)}
+    told = prevalence(kinds, 500, ASSUMED)
+    assert max(told.values()) < 1.25 * min(told.values())
