@@ -16,7 +16,7 @@ DRIFTED = 0.12
 WORTH_TELLING = 0.04
 """Shares below this are no part worth a word."""
 MOSTLY = 0.5
-"""A part is named by its side if it makes up so much of what is missing."""
+"""A part is named by its side if it makes up so much of what is missing; growing or moving, if it mends so much."""
 FRACTIONS = {
     0.1: "a tenth",
     0.125: "an eighth",
@@ -57,6 +57,11 @@ class Misfit:
     merged_count: int
     merged_score: float
     split: float
+    side: float
+    iou: float
+    all_round: float
+    growing: float
+    moving: float
 
 
 def misfits(evidence: Evidence, rows: IntArray) -> ObjectArray:
@@ -88,9 +93,26 @@ def _wrong(m: Misfit, label: str, score: float) -> str:
             )
         return f"this shape and another {label} together fill the one predicted {label} ({_percent(score)}): split"
     predicted = f"the predicted {label} ({_percent(score)})"
-    way = float(np.hypot(*m.drift))
+    return _misplaced(m, predicted) or _differing(m, predicted)
+
+
+def _misplaced(m: Misfit, predicted: str) -> str:
+    """If moving or evenly growing it would mend most, that; else ""."""
+    if max(m.missing, m.extra) < WORTH_TELLING:
+        return ""
+    way, mended = float(np.hypot(*m.drift)), max(m.growing, m.moving) >= MOSTLY * (1 - m.iou)
+    if mended and m.moving > m.growing:
+        return f"this shape lies {_pixels(way * m.side)} too far {WAYS[_side(m.drift)]} for {predicted}"
+    if mended and m.all_round:
+        size = "large" if m.all_round > 0 else "small"
+        return f"this shape is {_pixels(m.all_round)} too {size} all round for {predicted}"
     if way >= DRIFTED and min(m.missing, m.extra) >= way / 2:
         return f"this shape lies too far {WAYS[_side(m.drift)]} for {predicted}"
+    return ""
+
+
+def _differing(m: Misfit, predicted: str) -> str:
+    """Which part is missing or too much."""
     if max(m.missing, m.extra) < WORTH_TELLING:
         return f"this shape's outline wanders from that of {predicted}"
     if m.missing >= m.extra:
@@ -98,6 +120,12 @@ def _wrong(m: Misfit, label: str, score: float) -> str:
         return f"{fraction(m.missing)} of {predicted} is missing{place}"
     place = _place(m.extra_part / m.extra, m.extra_at) or " all around: the shape is too large"
     return f"{fraction(m.extra)} of this shape lies outside {predicted}{place}"
+
+
+def _pixels(length: float) -> str:
+    """A length in pixels, no more exact than it can be told from where a network draws."""
+    px = abs(length)
+    return f"about {round(px) if px < 20 else 5 * round(px / 5):,} px" if px >= 1.5 else "a pixel"
 
 
 def fraction(share: float) -> str:

@@ -81,10 +81,10 @@ CASES = {
     "cut": rectangle(100, 100, 200, 260),
 }
 SAID = {
-    "eroded": "A third of the predicted dog (95 %) is missing: the shape is too small; "
+    "eroded": "This shape is about 15 px too small all round for the predicted dog (95 %); "
     "the masks overlap by 64 % (IoU), the outlines by 0 %.",
-    "dilated": "Two fifths of this shape lies outside the predicted dog (95 %) all around: the shape is too large; ",
-    "shifted": "This shape lies too far right for the predicted dog (95 %); ",
+    "dilated": "This shape is about 25 px too large all round for the predicted dog (95 %); ",
+    "shifted": "This shape lies about 40 px too far right for the predicted dog (95 %); ",
     "cut": "Two fifths of the predicted dog (95 %) is missing at the right; ",
 }
 
