@@ -41,6 +41,10 @@ class Library:
                 return candidate
         return self._by_base(clean.rsplit("/", 1)[-1])
 
+    def forget(self) -> None:
+        """Give back what was noted of the names; the next search notes it again."""
+        self._by_base_name = None
+
     def _by_base(self, base_name: str) -> str:
         if self._by_base_name is None:
             self._by_base_name = _index(self.names())

@@ -66,6 +66,7 @@ class ExportStore:
                 yield self._image(snapshot, int(frame))
             except FileError as problem:
                 yield FrameProblem(int(frame), str(problem))
+        self._library.forget()  # the names of all images, which nobody needs while labels are compared
 
     def close(self) -> None:
         """Close the zips, if any."""

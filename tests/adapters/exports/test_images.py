@@ -4,6 +4,8 @@ import hashlib
 
 import pytest
 
+from audit.ports import FrameImage
+
 from .conftest import Silent, picture, write_folder, write_zip
 from .samples import cvat_xml, image
 
@@ -90,3 +92,15 @@ def test_the_annotation_file_alone_does_not_search_the_whole_folder(opened, tmp_
     store = opened(write_folder(tmp_path / "e", files) / "home.xml")
     first, second = store.images(store.snapshot(Silent()), [0, 1])
     assert "was not found" in first.reason and second.data == picture()
+
+
+def test_the_names_of_all_images_are_kept_only_while_they_are_read(opened, tmp_path):
+    files = {"annotations.xml": cvat_xml(image(0) + image(1)), "deep/0.png": picture(), "deep/1.png": picture()}
+    store = opened(write_folder(tmp_path / "e", files))
+    snapshot = store.snapshot(Silent())
+    reading = store.images(snapshot, [0, 1])
+    assert isinstance(next(reading), FrameImage)
+    assert store._library._by_base_name is not None
+    assert len(list(reading)) == 1
+    assert store._library._by_base_name is None
+    assert [isinstance(i, FrameImage) for i in store.images(snapshot, [1])] == [True]
