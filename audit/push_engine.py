@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from audit.core.corrections import MARKER
 from audit.errors import AuditError, ServiceError, UsageError
 from audit.journal import CONFLICT, DONE, NOT_DONE, Item, Journal, Request, Result
-from audit.push_ports import SHAPES, TRACKS, IssueView, Line, PushTarget, Report, Shape
+from audit.push_ports import OF_A_TRACK, SHAPES, TRACKS, IssueView, Line, PushTarget, Report, Shape
 
 BATCH = 50
 """Shapes in one request: what one refusal or one lost answer can leave in doubt."""
@@ -239,8 +239,10 @@ def _told(step: Step, found: Item | Line) -> Line:
 
 def _with(line: Line, item: Item, key: int | None) -> Line:
     """The line of a step, with what it sends. A shape without attributes loses none with its label."""
-    lost = line.action != "relabel" or (item.before or {}).get("attributes")
-    return replace(line, id=key, before=item.before, after=item.after, note=line.note if lost else "")
+    before = item.before or {}
+    lost = line.action != "relabel" or any(part.get("attributes") for part in (before, *before.get("shapes", ())))
+    kept = OF_A_TRACK if line.note.startswith(OF_A_TRACK) else ""
+    return replace(line, id=key, before=item.before, after=item.after, note=line.note if lost else kept)
 
 
 def _outcome(step: Step, item: Item, result: Result, refusal: AuditError | None) -> Line:

@@ -15,6 +15,10 @@ SHAPES, TRACKS = "shapes", "tracks"
 """What a write is about; a track is one object with its keyframes, and has ids of its own."""
 
 
+OF_A_TRACK = "a track"
+"""Begins the note of a line about a track."""
+
+
 class Unfit(ValueError):  # noqa: N818 - named for what happened, as its siblings in the adapters
     """This correction cannot be made there; the text says why in a few words."""
 

@@ -21,7 +21,7 @@ from audit.journal import Chain, Item, Journal, Request
 from audit.ports import Progress
 from audit.push_engine import Step, Writer, recover
 from audit.push_issues import delete_issues, push_issues
-from audit.push_ports import SHAPES, TRACKS, JobView, Line, Place, PushTarget, Report, Shape, Unfit
+from audit.push_ports import OF_A_TRACK, SHAPES, TRACKS, JobView, Line, Place, PushTarget, Report, Shape, Unfit
 from audit.runs import RunFolder
 
 FIXES, ISSUES = "fixes", "issues"
@@ -175,6 +175,8 @@ def rest(report: Report, lines: Sequence[Line], status: str = "to do", reason: s
 def _line(c: Correction, job: int) -> Line:
     key = c.annotation_id if c.annotation_id != NO_ID and c.action is not Action.ISSUE else None
     note, label = c.why or c.text.partition("\n")[0], "" if c.action is Action.ISSUE else c.label
+    if c.track:
+        note = f"{OF_A_TRACK}; {note}" if note else OF_A_TRACK
     return Line(c.findings, c.action.value, job, "to do", frame=c.frame, id=key, note=note, label=label)
 
 

@@ -21,8 +21,10 @@ from audit.runs import (
     RunFolder,
     atomic,
     describe,
+    from_arrow,
     read_predictions,
     table_writer,
+    to_arrow,
     write_manifest,
     write_table,
 )  # fmt: skip
@@ -141,3 +143,12 @@ def test_what_is_no_run_says_so(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(json.dumps({"format_version": FORMAT_VERSION + 1}))
     with pytest.raises(UsageError, match="run format"):
         RunFolder.open(tmp_path)
+
+
+def test_findings_of_an_earlier_version_are_each_on_one_frame(tmp_path: Path) -> None:
+    """Their table has no columns for frames of a video."""
+    found = Findings(type=np.array([0]), frame=np.array([3]), score=np.array([0.5]))
+    old = to_arrow(found, ("car",)).drop_columns(["frames", "first_frame", "last_frame"])
+    again = from_arrow(old, Findings, ("car",))
+    first, last = again.span()
+    assert (again.frames.tolist(), first.tolist(), last.tolist()) == ([1], [3], [3])

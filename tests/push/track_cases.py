@@ -68,6 +68,7 @@ def test_a_wrong_label_of_a_track_is_one_write_and_undo_takes_it_back(place: Pla
     before, shapes = tracks(audited), audited.stored()
     report = audited.push()
     assert [(line.action, line.status, line.id) for line in report.lines] == [("relabel", "done", person)]
+    assert report.lines[0].note == "a track; attributes of the old label are lost"
     after = tracks(audited)
     assert after[person]["label_id"] == place.label("thing")
     assert [s["points"] for s in after[person]["shapes"]] == [s["points"] for s in before[person]["shapes"]]

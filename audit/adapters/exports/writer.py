@@ -119,6 +119,8 @@ def _applied(copy: Copy, c: Correction, then_and_now: tuple[_ById, _ById], statu
     try:
         if c.action is Action.ISSUE:
             raise Unfit("an export has no issues")
+        if c.track:
+            raise Unfit("a copy cannot change tracks")
         if c.action is Action.CREATE:
             copy.create(c)
             return line
