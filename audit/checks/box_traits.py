@@ -10,14 +10,15 @@ from audit.checks.low_overlap import SHARED_TRAITS, shared_traits
 from audit.checks.nearby import may_have_slipped, sides_at_border
 from audit.checks.slips import slip_evidence
 from audit.checks.traits import Candidates, above, logit
+from audit.core.boxes import area
 from audit.core.table import FloatArray
-from audit.trust.planting import row_iou
 
 TRAITS = (
     *SHARED_TRAITS,
     "slip",  # how much likelier all predictions around it are for a slipped box than for a sound one
     "slip, predicted surely",
-    "overlap with its own prediction below 0.7",  # another, fainter one may fit better
+    "smaller than its own prediction",  # logarithm of the areas' ratio; a box moved as a whole keeps its size
+    "larger than its own prediction",
     "own prediction shared",  # it overlaps another label of its name: in a crowd it may be that one's
     "own prediction at the border",  # where the frame ends, a side is sure and the others are not
 )
@@ -29,10 +30,12 @@ def box_candidates(evidence: Evidence, habits: Habits) -> Candidates:
     rows = np.flatnonzero(may_have_slipped(every) & ~every.masked)
     e = every if len(rows) == len(every) else every[rows]
     slip = slip_evidence(e, habits.sides, evidence.nearby)
+    growth = np.log(np.maximum(area(e.own_xyxy), 1) / np.maximum(area(e.xyxy), 1))
     mine: tuple[FloatArray, ...] = (
         slip / 4,
         above(slip, 0) / 4 * logit(e.own_score) / 2,
-        4 * above(-row_iou(e.xyxy, e.own_xyxy), -0.7),
+        np.clip(growth, 0, 2),
+        np.clip(-growth, 0, 2),
         e.own_shared,
         sides_at_border(e.own_xyxy, evidence.frame_hw[e.frame]) / 4,
     )

@@ -11,12 +11,16 @@ from audit.core.table import FloatArray
 
 TYPICAL_OFFSET = 0.05
 """Usual displacement of a side, as a share of the larger box's width or height, until the data at hand tell better."""
+TYPICAL_PIXELS = 1.0
+"""What people and detectors round to, added to it."""
 PRIOR_COUNT = 20
 """How many labels the typical displacement weighs as much as."""
 FIT_SCORE, FIT_IOU = 0.3, 0.5
 """Predictions from here up show how exactly this detector outlines."""
 ENOUGH = 3000
 """About this many labels, evenly spread, tell; more only take time."""
+LEAST_SHARE = 0.005
+"""Of a large box; what pixels leave of it."""
 LEAST_SPREAD = 0.01
 """Labels that a model was trained on may fit it almost exactly; a pixel more is still no surprise."""
 SLIP = 0.15
@@ -29,11 +33,19 @@ TAIL, TAIL_SCALE = 0.03, 4.0
 class Sides:
     """Of this detector on this data: (4,) median and robust deviation of each side's displacement.
 
-    One for all sizes and scores: regressions on both (ridge, of logarithms) ranked slipped boxes worse.
+    The deviation of a box of a given width or height is ``share`` (4,) of it and ``pixels``: how fine a network
+    looks bounds how exact it is on small objects. One for all scores: deviations that grow as scores fall ranked
+    slipped boxes worse.
     """
 
     bias: FloatArray = field(default_factory=lambda: np.zeros(4))
     spread: FloatArray = field(default_factory=lambda: np.full(4, TYPICAL_OFFSET))
+    share: FloatArray = field(default_factory=lambda: np.full(4, TYPICAL_OFFSET))
+    pixels: float = TYPICAL_PIXELS
+
+    def usual(self, size: FloatArray) -> FloatArray:
+        """(4, n) deviation of each side. size: (4, n) width or height in pixels."""
+        return self.share[:, None] + self.pixels / size
 
 
 def offsets(e: LabelEvidence) -> FloatArray:
@@ -58,11 +70,28 @@ def usual_sides(e: LabelEvidence) -> Sides:
     if not len(sure):
         return Sides()
     sure = sure[:: -(-len(sure) // ENOUGH)]
-    off, n = offsets(e[sure]), len(sure)
-    bias = np.median(off, axis=0)
-    deviation = 1.48 * np.median(np.abs(off - bias), axis=0)
-    spread = (n * deviation + PRIOR_COUNT * TYPICAL_OFFSET) / (n + PRIOR_COUNT)
-    return Sides(bias * n / (n + PRIOR_COUNT), np.maximum(spread, LEAST_SPREAD))
+    way, size = pair_offsets(e.xyxy[sure].T, e.own_xyxy[sure].T)
+    trust = len(sure) / (len(sure) + PRIOR_COUNT)
+    bias = np.median(way, axis=1)
+    away = np.abs(way - bias[:, None])
+    spread = trust * 1.48 * np.median(away, axis=1) + (1 - trust) * TYPICAL_OFFSET
+    spread = np.maximum(spread, LEAST_SPREAD)
+    share, pixels = _by_size(away, size)
+    share = (1 - trust / 2) * spread + trust / 2 * share * spread / spread.mean()
+    return Sides(bias * trust, spread, share, (1 - trust / 2) * TYPICAL_PIXELS + trust / 2 * pixels)
+
+
+def _by_size(away: FloatArray, size: FloatArray) -> tuple[float, float]:
+    """Share and pixels that explain the median displacement of the smaller and of the larger half of all sides.
+
+    The caller goes half of the way to them: the two medians are rough, and all of the way ranked slipped boxes worse.
+    """
+    small = size <= np.median(size)
+    if small.all():
+        return 1.48 * float(np.median(away)), 0.0
+    (low, low_px), (high, high_px) = ((1.48 * np.median(away[h]), np.median(size[h])) for h in (small, ~small))
+    pixels = np.clip((low - high) / (1 / low_px - 1 / high_px), 0, low * low_px)
+    return max(float(high - pixels / high_px), LEAST_SHARE), float(pixels)
 
 
 def side_evidence(off: FloatArray, sides: Sides) -> FloatArray:

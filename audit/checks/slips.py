@@ -14,8 +14,6 @@ from audit.checks.sides import Sides, pair_offsets
 from audit.checks.tables import Nearby
 from audit.core.table import FloatArray, IntArray
 
-PIXEL = 1.0
-"""People and detectors round to pixels: added to the usual displacement of a side."""
 SLIP = 0.12
 """Added to it where a side slipped: displacements of this size make an IoU of 0.4 to 0.8."""
 MOVED, MOVE = 0.1, 0.2
@@ -59,7 +57,7 @@ def _densities(label: FloatArray, predicted: FloatArray, sides: Sides) -> tuple[
     """
     way, size = pair_offsets(label, predicted)
     way -= sides.bias[:, None]
-    usual = sides.spread[:, None] + PIXEL / size
+    usual = sides.usual(size)
     sound = _cauchy(way, usual)
     all_sound = _product(sound)
     one_by_one = _product(_student(way, usual + SLIP))

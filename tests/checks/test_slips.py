@@ -204,3 +204,38 @@ def test_the_usual_displacement_is_that_of_most_labels() -> None:
     e = seen(*sound, *slipped).replace(own_iou=np.full(220, 0.8))
     spread = usual_sides(e).spread
     assert (spread >= LEAST_SPREAD).all() and (spread < 0.035).all()
+
+
+def drawn(rng: np.random.Generator, share: float, pixels: float) -> LabelEvidence:
+    """Labels of many sizes whose sides are off by so much, and their predictions."""
+    wh = np.exp(rng.uniform(np.log(15), np.log(500), (600, 2)))
+    truth = np.hstack([np.full((600, 2), 50.0), 50 + wh])
+    off = rng.normal(0, share, (600, 4)) * np.hstack([wh, wh]) + rng.normal(0, pixels, (600, 4))
+    return seen(*(truth + off)).replace(own_xyxy=truth, own_iou=np.full(600, 0.8))
+
+
+def test_a_coarse_network_is_told_from_a_loose_one() -> None:
+    rng = np.random.default_rng(1)
+    coarse, loose = usual_sides(drawn(rng, 0.01, 5)), usual_sides(drawn(rng, 0.06, 0.1))
+    assert coarse.pixels > 2 > loose.pixels
+    small, large = np.full((4, 1), 20.0), np.full((4, 1), 400.0)
+    assert (coarse.usual(small) > loose.usual(small)).all()
+    assert (coarse.usual(large) < loose.usual(large)).all()
+
+
+def test_boxes_of_one_size_tell_nothing_of_pixels() -> None:
+    square = np.array([200.0, 200, 400, 400])
+    labels = seen(*(square + i % 5 for i in range(100)))
+    sides = usual_sides(labels.replace(own_xyxy=np.tile(square, (100, 1)), own_iou=np.full(100, 0.9)))
+    assert np.isfinite(sides.usual(np.full((4, 3), 100.0))).all() and 0 <= sides.pixels <= Sides().pixels
+
+
+def test_a_box_moved_as_a_whole_keeps_its_size() -> None:
+    names = ("smaller than its own prediction", "larger than its own prediction")
+    for label, expected in (
+        (moved(0.1), (0, 0)),
+        (cut_below(0.4), (-np.log(0.6), 0)),
+        (grown(0.5), (0, 2 * np.log(1.5))),
+    ):
+        evidence = evidence_of([label], [(TRUTH, 0.9)])
+        assert np.allclose([trait(evidence, name)[0] for name in names], expected)
