@@ -112,7 +112,7 @@ def test_the_page_tells_everything(real_run: RunFolder) -> None:
         "Low IoU: bus (88.5 %)",
         "Missing label: person (99.9 %)",
         "Wrong label: person, rather tie (91.0 %)",
-        "The box covers 62 % of what the model sees.",
+        "The box covers 62\u00a0% of what the model sees.",
         "By label",
         "By job",
         "By annotator",
