@@ -27,6 +27,7 @@ from audit.adapters.ultralytics.weights import file_sha256, find_weights
 from audit.serving.host.serve import Host
 from audit.serving.sam_networks import Prompts, open_sam
 from scripts.benchmarks.functions_measure import excess, in_turns, ratio, resident_mb, workers_of
+from scripts.benchmarks.functions_stages import stages
 from tests.serving.cases import ROOT, Client, encoded, file_of, picture
 
 SAM, YOLO, ECHO = "cvat-audit-sam", "cvat-audit-yolo", "echo"
@@ -190,5 +191,15 @@ def main(requests: int = 2000, rounds: int = 20) -> None:
         bench_load(requests)
 
 
+def print_stages() -> None:
+    """Where one request's time goes."""
+    photos = {name: photo(size) for name, size in SIZES}
+    bodies = {name: json.dumps({"image": encoded(data)}).encode() for name, data in photos.items()}
+    stages(photos, bodies, "12 MP", prompt_body(photos["12 MP"]), BOX)
+
+
 if __name__ == "__main__":
-    main(*(int(number) for number in sys.argv[1:]))
+    if sys.argv[1:] == ["stages"]:
+        print_stages()
+    else:
+        main(*(int(number) for number in sys.argv[1:]))
