@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from audit import decisions
+from audit.boxes_only import boxes_only
 from audit.checks import with_reasons
 from audit.core.decisions import Decision, Verdict
 from audit.core.findings import Findings, FindingType, span_of, with_ids
@@ -20,7 +21,6 @@ from audit.core.table import objects
 from audit.errors import ServiceError, UsageError
 from audit.leases import Held, Leases
 from audit.loop.blind import NO_QUESTIONS, SHARES, Blind, blind_questions
-from audit.loop.boxes_only import boxes_only
 from audit.loop.planting import Planted, plant
 from audit.loop.queue import EVERYTHING, Candidates, Filter, is_open, ordered, seed_of, voices
 from audit.report.rows import assignees

@@ -186,7 +186,7 @@ def _left_out(snapshot: Snapshot) -> list[Problem]:
     said = [Problem(str(snapshot.frames.name[f]), f"{n} rectangles without area left out") for f, n in flat.items()]
     tracks = len(np.unique(a.annotation_id[(a.shape == ShapeType.RECTANGLE) & a.track]))
     if tracks:
-        said.append(Problem(snapshot.source, f"{tracks} tracks of rectangles left out: tracks are never rewritten"))
+        said.append(Problem(snapshot.source, f"{tracks} tracks of rectangles left out: tracks stay as they are"))
     return said
 
 

@@ -22,7 +22,7 @@ __all__ = ["MARKER", "Action", "Contradiction", "Correction", "Plan", "plan_corr
 LINES = (ShapeType.POLYLINE, ShapeType.POINTS, ShapeType.SKELETON)
 """Shapes that need no area."""
 UNFIXED = {
-    FindingType.BROKEN_TRACK: "a track is never rewritten",
+    FindingType.BROKEN_TRACK: "a person must see how the track should go on",
     FindingType.EMPTY_FRAME: "nobody has drawn yet what is missing",
     FindingType.INCONSISTENT_FRAMES: "a person must choose which of the two frames is right",
 }

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from audit.boxes_only import boxes_only
 from audit.core.annotations import Annotations, Frames, Predictions, ShapeType
 from audit.core.findings import Findings, FindingType
 from audit.core.masks import encode
 from audit.core.questions import Answer
 from audit.core.table import objects
-from audit.loop.boxes_only import boxes_only
 from audit.review import Review
 from audit.runs import RunFolder
 from tests.report.conftest import save_run
