@@ -60,7 +60,7 @@ def test_findings_as_table_and_csv_and_filtered(cvat_audit: Command, export: Pat
 
 @pytest.mark.parametrize(
     ("rule", "code"),
-    [("missing_annotation", 1), ("missing_annotation:0.95", 0), ("low_overlap", 0), ("any:0.99", 1), ("any:1", 0)],
+    [("missing_annotation", 1), ("missing_annotation:1", 0), ("low_overlap", 0), ("any:0.9", 1), ("any:1", 0)],
 )
 def test_fail_on(cvat_audit: Command, export: Path, results: Path, rule: str, code: int) -> None:
     done = cvat_audit("run", export, "--predictions", results, "--out", "out", *QUICK, "--fail-on", rule)
