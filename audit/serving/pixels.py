@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +14,7 @@ from numpy.typing import NDArray
 from audit.adapters.pictures import ORIENTATION, PictureError, decode_rgb, open_image
 from audit.adapters.ultralytics.environment import load_opencv
 
-JPEG_END = b"\xff\xd9"
-"""A JPEG without it at its end may be cut off; Pillow tells, OpenCV's answer depends on its version."""
+_BESIDE = ThreadPoolExecutor(2, thread_name_prefix="whole")
 
 
 @dataclass(frozen=True)
@@ -55,18 +55,31 @@ def decode(data: bytes, header: Header) -> NDArray[np.uint8]:
 
 
 def _jpeg(data: bytes, header: Header) -> NDArray[np.uint8] | None:
-    """None for what Pillow had better judge."""
+    """None for what Pillow had better judge. Raises PictureError for what is not whole."""
     cv2 = load_opencv()
-    if not (data.endswith(JPEG_END) and hasattr(cv2, "IMREAD_COLOR_RGB")):
+    if not hasattr(cv2, "IMREAD_COLOR_RGB"):
         return None
+    # OpenCV makes a half-grey picture of a damaged file: Pillow reads it, too, meanwhile, on another core
+    whole = _BESIDE.submit(_check_whole, data)
     # not at a half or a quarter of its size, though that is quicker: networks then find other boxes and masks
     try:
         rgb = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:
-        return None
+        rgb = None
+    whole.result()
     if rgb is None or rgb.shape != (header.height, header.width, 3):
         return None
     return _turned(cv2, rgb, header.turn)
+
+
+def _check_whole(data: bytes) -> None:
+    """Reads every byte of a JPEG, and makes as little of it as can be. Raises PictureError."""
+    try:
+        with open_image(io.BytesIO(data)) as image:
+            image.draft("L", (image.width // 8, image.height // 8))
+            image.load()
+    except (OSError, ValueError, SyntaxError, MemoryError) as error:
+        raise PictureError(f"is not a whole image ({error})") from None
 
 
 def _turned(cv2: Any, rgb: NDArray[np.uint8], turn: int) -> NDArray[np.uint8]:

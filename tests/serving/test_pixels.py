@@ -99,10 +99,29 @@ def test_bytes_behind_the_end_change_nothing() -> None:
     assert np.array_equal(decoded(data + b"trailer of a phone"), decode_rgb(data))
 
 
-def test_a_jpeg_broken_in_the_middle_is_what_pillow_makes_of_it() -> None:
-    data = bytearray(file_of(disc()))
-    data[len(data) // 2 : len(data) // 2 + 40] = b"\x00" * 40
-    assert np.array_equal(decoded(bytes(data)), decode_rgb(bytes(data)))
+def outcome(work: Callable[[], np.ndarray]) -> np.ndarray | None:
+    """None for a picture that is refused."""
+    try:
+        return work()
+    except PictureError:
+        return None
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_damaged_jpegs_are_refused_where_pillow_refuses_them(progressive: bool) -> None:
+    data, rng = file_of(disc(160, 120), progressive=progressive), np.random.default_rng(0)
+    refused = 0
+    for _ in range(60):
+        start = int(rng.integers(2, len(data) - 10))
+        stop = min(start + int(rng.integers(1, 300)), len(data) - 2)
+        noise = rng.integers(0, 256, stop - start, dtype=np.uint8).tobytes()
+        for damaged in (data[:start] + data[stop:], data[:start] + noise + data[stop:]):
+            found = outcome(lambda damaged=damaged: decoded(damaged))
+            expected = outcome(lambda damaged=damaged: decode_rgb(damaged))
+            assert (found is None) == (expected is None)
+            assert found is None or np.array_equal(found, expected)
+            refused += found is None
+    assert refused > 10
 
 
 def test_an_opencv_without_the_rgb_flag_leaves_it_to_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
