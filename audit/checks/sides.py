@@ -49,8 +49,13 @@ class Sides:
 
 
 def offsets(e: LabelEvidence) -> FloatArray:
-    """(n, 4) way from each side of a label to its prediction's, as ``pair_offsets`` measures it; 0 without one."""
-    return np.asarray(np.nan_to_num(pair_offsets(e.xyxy.T, e.own_xyxy.T)[0].T))
+    """(n, 4) way from each side of a label to its prediction's, as a share of the label's width or height; 0 without.
+
+    For masks: a piece of an object that was split is off by more than its own size, which tells it from a mask that
+    is merely loose (``scripts/bench masks``: .69, by the larger of both sizes .67).
+    """
+    wh = np.maximum(e.xyxy[:, 2:] - e.xyxy[:, :2], 1)
+    return np.asarray(np.nan_to_num((e.own_xyxy - e.xyxy) / np.hstack([wh, wh])))
 
 
 def pair_offsets(label: FloatArray, predicted: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -14,7 +14,7 @@ from audit.checks.box_traits import TRAITS, box_candidates
 from audit.checks.evidence import Evidence, LabelEvidence, combine, gather
 from audit.checks.habits import habits_of
 from audit.checks.nearby import Nearby, sides_at_border
-from audit.checks.sides import LEAST_SPREAD, Sides, offsets, side_evidence, usual_sides
+from audit.checks.sides import LEAST_SPREAD, Sides, offsets, pair_offsets, usual_sides
 from audit.checks.slips import LEAST, MOST, slip_evidence
 from audit.core.annotations import Annotations, Frames, Predictions, Snapshot
 from audit.core.findings import FindingType as T
@@ -101,9 +101,8 @@ def test_far_off_at_several_sides_is_likelier_slipped_than_sound(change: Change)
 
 def test_a_box_that_leaves_out_half_the_object_speaks_for_a_slip() -> None:
     """Measured by its own height it would be off by all of it, and no slipped side is."""
-    half = seen(cut_below(0.5))
-    assert offsets(half)[0].tolist() == [0, 0, 0, 0.5]
-    assert side_evidence(offsets(half), Sides())[0, 3] > 0.5
+    assert pair_offsets(cut_below(0.5)[:, None], TRUTH[:, None])[0].T.tolist() == [[0, 0, 0, 0.5]]
+    assert offsets(seen(cut_below(0.5)))[0].tolist() == [0, 0, 0, 1]
     little, much = slip_evidence(seen(cut_below(0.1), cut_below(0.5)), Sides(), Nearby())
     assert much > little
     found = [chance(cut_below(share), (TRUTH, 0.95)) for share in (0.1, 0.2, 0.4)]
@@ -122,7 +121,7 @@ def test_label_and_prediction_exchanged_are_as_far_apart(seed: int) -> None:
     corner = np.random.default_rng(seed).uniform(0, 300, (2, 5, 2))
     one, two = (np.hstack([c, c + np.random.default_rng(seed).uniform(5, 300, (5, 2))]) for c in corner)
     there, back = seen(*one).replace(own_xyxy=two), seen(*two).replace(own_xyxy=one)
-    assert np.allclose(offsets(there), -offsets(back))
+    assert np.allclose(pair_offsets(one.T, two.T)[0], -pair_offsets(two.T, one.T)[0])
     assert np.allclose(*(slip_evidence(e, Sides(), Nearby()) for e in (there, back)))
 
 
