@@ -76,7 +76,7 @@ def _check_whole(data: bytes) -> None:
     """Reads every byte of a JPEG, and makes as little of it as can be. Raises PictureError."""
     try:
         with open_image(io.BytesIO(data)) as image:
-            image.draft("L", (image.width // 8, image.height // 8))
+            image.draft("L", (max(image.width // 8, 1), max(image.height // 8, 1)))
             image.load()
     except (OSError, ValueError, SyntaxError, MemoryError) as error:
         raise PictureError(f"is not a whole image ({error})") from None

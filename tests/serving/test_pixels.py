@@ -87,6 +87,12 @@ def test_several_pictures_in_one_file_show_the_first(no_pillow: Callable[[], Non
     assert np.array_equal(decoded(data), expected)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (7, 300), (300, 7), (8, 8), (9, 9)])
+def test_a_tiny_or_narrow_jpeg_has_pillows_pixels(size: tuple[int, int]) -> None:
+    data = file_of(lopsided(*size))
+    assert np.array_equal(decoded(data), decode_rgb(data))
+
+
 @pytest.mark.parametrize("cut", [1, 2, 50, 2000])
 def test_a_cut_jpeg_is_refused_as_pillow_does(cut: int) -> None:
     data = file_of(disc())[:-cut]
