@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from audit.runs import atomic
 
@@ -24,6 +24,15 @@ open_image = Image.open
 
 ORIENTATION = 0x0112
 """EXIF's number for how the picture must be turned to be shown."""
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 EXTENSIONS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "TIFF": ".tif", "GIF": ".gif"}
 
 
@@ -35,7 +44,8 @@ def size_hw(data: bytes) -> tuple[int, int]:
     """Height and width as shown (EXIF rotation applied), from the header alone. Raises PictureError."""
     with _opened(data) as image:
         try:
-            turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+            # Pillow tells a TIFF's size as shown by itself
+            turned = image.format != "TIFF" and image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
         except (OSError, ValueError, SyntaxError) as error:  # of a PNG, Pillow reads everything to find it
             raise PictureError(f"is not a whole image ({error})") from None
         return (image.width, image.height) if turned else (image.height, image.width)
@@ -51,16 +61,21 @@ def decode_rgb(data: bytes, stated_hw: tuple[int, int] = (0, 0)) -> NDArray[np.u
         try:
             # strict: a truncated file must not become a half-grey picture
             image.load()
-            turned = image.getexif().get(ORIENTATION, 1) != 1
-            # exif_transpose copies even where nothing turns
-            shown = ImageOps.exif_transpose(image) if turned else image
+            shown = _as_shown(image)
             raw_hw, shown_hw = (image.height, image.width), (shown.height, shown.width)
             if stated_hw not in ((0, 0), shown_hw, raw_hw):
                 raise PictureError(f"is {shown_hw[1]} x {shown_hw[0]} px, expected {stated_hw[1]} x {stated_hw[0]}")
             chosen = image if stated_hw == raw_hw != shown_hw else shown
             return np.asarray(chosen if chosen.mode == "RGB" else _to_rgb(chosen))
-        except (OSError, ValueError, SyntaxError, MemoryError) as error:
+        except (OSError, ValueError, SyntaxError, TypeError, MemoryError) as error:
             raise PictureError(f"is not a whole image ({error})") from None
+
+
+def _as_shown(image: Image.Image) -> Image.Image:
+    """Turned as its EXIF says, the same object where that is not at all."""
+    # Pillow's exif_transpose writes the EXIF again, and fails where any of its values is of another type
+    turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
+    return image if turn is None else image.transpose(turn)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

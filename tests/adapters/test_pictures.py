@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from audit.adapters import pictures
 from audit.adapters.pictures import ImageCache, PictureError, decode_rgb, size_hw
@@ -30,9 +30,9 @@ def landscape() -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def turned(form: str) -> bytes:
+def turned(form: str, turn: int = TURN_RIGHT) -> bytes:
     exif = Image.Exif()
-    exif[0x0112] = TURN_RIGHT
+    exif[0x0112] = turn
     return saved(landscape(), form, exif=exif)
 
 
@@ -55,6 +55,27 @@ def test_exif_rotation_is_applied_unless_the_stated_size_says_otherwise(form: st
     assert decode_rgb(data, (20, 40)).shape == (20, 40, 3)
     with pytest.raises(PictureError, match="is 20 x 40 px, expected 7 x 9"):
         decode_rgb(data, (9, 7))
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF"])
+@pytest.mark.parametrize("turn", range(10))
+def test_every_turn_is_pillows(form: str, turn: int) -> None:
+    data = turned(form, turn)
+    with Image.open(io.BytesIO(data)) as image:
+        shown = np.asarray(ImageOps.exif_transpose(image))
+    assert np.array_equal(decode_rgb(data), shown)
+    assert size_hw(data) == shown.shape[:2]
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_a_turn_beside_a_tag_of_a_wrong_type_is_applied(form: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = TURN_RIGHT, "maker"
+    # the maker becomes the width, which is a number
+    told = exif.tobytes().replace(b"\x01\x0f\x00\x02", b"\x01\x00\x00\x02")
+    told = told.replace(b"\x0f\x01\x02\x00", b"\x00\x01\x02\x00")
+    assert told != exif.tobytes()
+    assert decode_rgb(saved(landscape(), form, exif=told)).shape == (40, 20, 3)
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG"])
