@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -113,6 +113,9 @@ class PushTarget(Protocol):
 
     def tracks(self, job: int) -> dict[int, Shape]:
         """Every track of the job by id."""
+
+    def shown_on(self, track: Shape, numbers: Iterable[int]) -> list[int]:
+        """On which of these frames a stored track shows."""
 
     def digest(self, shape: Shape) -> str:
         """As ``Annotations.digest``."""

@@ -22,6 +22,7 @@ from audit.ports import Progress
 from audit.push_engine import Step, Writer, recover
 from audit.push_issues import delete_issues, push_issues
 from audit.push_ports import OF_A_TRACK, SHAPES, TRACKS, JobView, Line, Place, PushTarget, Report, Shape, Unfit
+from audit.push_tracks import beyond, ended, unseen
 from audit.runs import RunFolder
 
 FIXES, ISSUES = "fixes", "issues"
@@ -123,6 +124,7 @@ def _job(  # noqa: PLR0913, PLR0917 - the parts of one push
         usable = [c for c in corrections if _usable(c, intent, view, refusal, report)]
         done, ours = _done(known), _Ours(known)
         steps: dict[str, list[Step]] = {SHAPES: [], TRACKS: []}
+        outside = beyond(intent.snapshot.frames, view) if any(c.track for c in usable) else ()
         for c in usable:
             if c.action is Action.ISSUE:
                 continue
@@ -130,7 +132,7 @@ def _job(  # noqa: PLR0913, PLR0917 - the parts of one push
             if all(key in done for key in keys):
                 report.lines.append(replace(_line(c, job), status="already", id=done[keys[0]]))
             else:
-                steps[_kind(c)].append(_step(c, intent.place(c), target, ours))
+                steps[_kind(c)].append(_step(c, intent.place(c), target, ours, outside))
         for kind, of_kind in steps.items():
             if of_kind or kind == SHAPES:
                 Writer(target, journal, report, kind=kind).run(job, of_kind)
@@ -191,14 +193,17 @@ def _written(request: Request) -> Iterator[int]:
     return (result.id for _, result in request.done() if result.id is not None)
 
 
-def _step(c: Correction, place: Place, target: PushTarget, ours: _Ours) -> Step:
+def _step(c: Correction, place: Place, target: PushTarget, ours: _Ours, outside: Sequence[int]) -> Step:
+    """outside: frames of the job that an audit of some frames left out."""
     line = _line(c, place.job)
 
     def prepare(shapes: dict[int, Shape]) -> Item | Line:
         try:
             if c.action is Action.CREATE:
-                return _creation(c, line, target.drawn(c, place), target, shapes)
-            return _change(c, line, place, target, ours, shapes)
+                return _creation(c, line, target.drawn(ended(c, outside), place), target, shapes)
+            found = _change(c, line, place, target, ours, shapes)
+            lost = c.track and isinstance(found, Item) and unseen(c, shapes[c.annotation_id], outside, target.shown_on)
+            return replace(line, status="conflict", reason=lost) if lost else found
         except Unfit as problem:
             return replace(line, status="conflict", reason=str(problem))
 

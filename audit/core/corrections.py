@@ -90,8 +90,8 @@ class _Planner:
         piece = int(self.f.related[row])
         if self.f.type[row] != FindingType.LOW_OVERLAP or piece < 0 or done.action is not Action.UPDATE:
             return [done]
-        if self.s.annotations.track[piece]:
-            return [self.issue(row, decision, why="its other piece is part of a track")]
+        if self.s.annotations.track[[int(self.f.annotation[row]), piece]].any():
+            return [self.issue(row, decision, why="one of its pieces is part of a track")]
         return [done, self._deleted(row, piece, kept=int(self.f.annotation[row]))]
 
     def fix(self, row: int, decision: Decision) -> Correction:
@@ -119,8 +119,15 @@ class _Planner:
             return UNFIXED[kind]
         if kind is FindingType.INVALID_SHAPE and self.s.annotations.track[int(self.f.annotation[row])]:
             return "a person must see which key frames of the track to repair"
+        if kind is FindingType.DUPLICATE_ANNOTATION and not decision.label and self._mixed(row):
+            return "one of the two is a track"
         unclear = kind is FindingType.UNUSUAL_SHAPE and not decision.label
         return "a person must see what is wrong with the shape" if unclear else ""
+
+    def _mixed(self, row: int) -> bool:
+        """Whether a track and a single shape lie on one another."""
+        pair = self.s.annotations.track[[int(self.f.annotation[row]), int(self.f.related[row])]]
+        return bool(self.f.related[row] >= 0 and pair[0] != pair[1])
 
     def issue(self, row: int, decision: Decision, *, why: str = "") -> Correction:
         f, frame = self.f, int(self.f.frame[row])

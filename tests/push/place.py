@@ -148,23 +148,23 @@ def audit(place: Place, path: Path, shapes: list[dict[str, Any]], **more: Any) -
     return as_read(place, path)
 
 
-def as_read(place: Place, path: Path) -> Audited:
-    """The task's annotations as an audit reads them."""
+def as_read(place: Place, path: Path, only: range = range(FRAMES)) -> Audited:
+    """The task's annotations as an audit reads them. only: as ``--frames``."""
     jobs = place.jobs()
     names = {place.label(name): code for code, name in enumerate(LABELS)}
     columns: dict[str, list[Any]] = {n: [] for n in ("name", "number", "width", "height", "task", "job")}
     parts: list[Annotations] = []
     for job in jobs:
         numbers = range(int(job.start_frame), int(job.stop_frame) + 1)
-        rows = {n: len(columns["name"]) + i for i, n in enumerate(numbers)}
-        for n in numbers:
+        rows = {n: len(columns["name"]) + i for i, n in enumerate(n for n in numbers if n in only)}
+        for n in rows:
             values = (f"{n}.jpg", n, SIZE[0], SIZE[1], place.task_id, job.id)
             for column, value in zip(columns.values(), values, strict=True):
                 column.append(value)
         raw = place.call("GET", f"/jobs/{job.id}/annotations")[1]
         frames = JobFrames(rows, dict.fromkeys(numbers, HW), frozenset(numbers), f"job {job.id}")
         parts.append(annotations_of(raw, frames, names)[0])
-    assert len(columns["name"]) == FRAMES
+    assert len(columns["name"]) == len(only)
     url = place.connection.url
     source = f"cvat+{url}/tasks/{place.task_id}"
     link = url + "/tasks/{task}/jobs/{job}?frame={number}"

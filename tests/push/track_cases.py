@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from audit.pushing import ISSUES
-from tests.contract.place import Place
+from tests.contract.place import FRAMES, Place
 from tests.push.place import Audited, as_read, audit
 from tests.push.scenes import OTHER, PERSON, THING, T, box, ids
 
@@ -24,16 +24,20 @@ def track(place: Place, *keys: dict[str, Any], label: str = "thing", **more: Any
 
 
 def audited_tracks(
-    place: Place, path: Path, *made: dict[str, Any], shapes: list[dict[str, Any]] | None = None
+    place: Place,
+    path: Path,
+    *made: dict[str, Any],
+    shapes: list[dict[str, Any]] | None = None,
+    only: range = range(FRAMES),
 ) -> Audited:
-    """An audit of tracks that are each in the one job where they begin."""
+    """An audit of tracks that are each in the one job where they begin. only: as ``--frames``."""
     audit(place, path, shapes or [])
     for one in made:
         job = next(j for j in place.jobs() if j.start_frame <= one["frame"] <= j.stop_frame)
         body = {"shapes": [], "tags": [], "tracks": [one]}
         status, answer = place.call("PATCH", f"/jobs/{job.id}/annotations", body, action="create")
         assert status == 200, answer
-    return as_read(place, path)
+    return as_read(place, path, only)
 
 
 def tracks(audited: Audited) -> dict[int, dict[str, Any]]:
@@ -178,3 +182,85 @@ def test_an_issue_on_the_worst_frame_names_the_stretch(place: Place, tmp_path: P
     comment = place.call("GET", "/comments", issue_id=str(issue["id"]))[1]["results"][0]["message"]
     assert words in comment
     audited.undo()
+
+
+@pytest.mark.parametrize("kind", [T.EXTRA_ANNOTATION, T.DUPLICATE_ANNOTATION])
+def test_a_track_that_goes_on_where_nobody_looked_is_not_deleted(place: Place, tmp_path: Path, kind: T) -> None:
+    audited = audited_tracks(place, tmp_path / "run", track(place), track(place), only=range(1))
+    kept, gone = sorted(tracks(audited))
+    related = {"related_id": kept} if kind is T.DUPLICATE_ANNOTATION else {}
+    audited.finding(kind, gone, first_frame=0, last_frame=0, **related)
+    audited.accept_all()
+    before = tracks(audited)
+    report = audited.push()
+    assert statuses(report) == ["conflict"]
+    assert report.lines[0].reason == f"track {gone} also shows on frame 1, which was not audited"
+    assert tracks(audited) == before
+
+
+def test_an_end_is_not_cut_off_where_nobody_looked(place: Place, tmp_path: Path) -> None:
+    hidden = track(place, key(2), key(3, outside=True))
+    audited = audited_tracks(place, tmp_path / "run", track(place, key(2), key(3)), hidden, only=range(2, 3))
+    goes_on, ends = sorted(tracks(audited))
+    for one in (goes_on, ends):
+        audited.finding(T.EXTRA_ANNOTATION, one, first_frame=0, last_frame=0)
+    audited.accept_all()
+    report = audited.push()
+    assert sorted((line.id, line.status) for line in report.lines) == [(goes_on, "conflict"), (ends, "done")]
+    assert list(tracks(audited)) == [goes_on]
+    audited.undo()
+
+
+def test_what_was_cut_off_stays_so_when_more_is_accepted(place: Place, tmp_path: Path) -> None:
+    audited = audited_tracks(place, tmp_path / "run", track(place, key(2), key(3)))
+    before, one = bare(tracks(audited)), first_id(audited)
+    audited.finding(T.EXTRA_ANNOTATION, one, first_frame=3, last_frame=3)
+    audited.accept_all()
+    assert statuses(audited.push()) == ["done"]
+    audited.finding(T.MISMATCHING_LABEL, one, suggested_label=PERSON, frames=2, first_frame=2, last_frame=3)
+    audited.accept_all()
+    report = audited.push()
+    assert [(line.status, line.reason) for line in report.lines] == [("done", "")]
+    (made,) = tracks(audited).values()
+    assert made["label_id"] == place.label("person")
+    assert [(s["frame"], s["outside"]) for s in made["shapes"]] == [(2, False), (3, True)]
+    assert statuses(audited.push()) == ["already"]
+    assert statuses(audited.undo()) == ["done"]
+    assert bare(tracks(audited)) == before
+
+
+def test_a_shape_and_a_track_on_one_spot_are_a_persons_choice(place: Place, tmp_path: Path) -> None:
+    audited = audited_tracks(place, tmp_path / "run", track(place, key(0), key(1, outside=True)), shapes=[box(place)])
+    a = audited.snapshot.annotations
+    shape, one = int(a.annotation_id[~a.track][0]), int(a.annotation_id[a.track][0])
+    at, other = (int((a.track == is_track).argmax()) for is_track in (False, True))
+    facts = {"frame": 0, "label": THING}
+    audited.finding(T.DUPLICATE_ANNOTATION, **facts, annotation=at, annotation_id=shape, related=other)
+    audited.finding(T.DUPLICATE_ANNOTATION, **facts, annotation=other, annotation_id=one, related=at)
+    audited.accept_all()
+    report = audited.push(execute=False)
+    assert [(line.action, line.status) for line in report.lines] == [("issue", "to do")] * 2
+    assert {line.note for line in report.lines} == {"one of the two is a track"}
+
+
+def test_a_skeletons_track_is_deleted_and_comes_back(place: Place, tmp_path: Path) -> None:
+    sublabels = {s.name: s.id for s in place.labels["body"].sublabels}
+    point = {"type": "points", "occluded": False, "outside": False}
+    elements = [
+        {
+            "label_id": i,
+            "frame": 0,
+            "attributes": [],
+            "shapes": [{**point, "frame": n, "points": [5.0, 6.0]} for n in (0, 1)],
+        }
+        for i in sublabels.values()
+    ]
+    pose = {**key(0), "type": "skeleton", "points": []}
+    audited = audited_tracks(place, tmp_path / "run", track(place, pose, label="body", elements=elements))
+    audited.finding(T.EXTRA_ANNOTATION, first_id(audited), frames=2, first_frame=0, last_frame=1)
+    audited.accept_all()
+    before = bare(tracks(audited))
+    assert statuses(audited.push()) == ["done"]
+    assert tracks(audited) == {}
+    assert statuses(audited.undo()) == ["done"]
+    assert bare(tracks(audited)) == before

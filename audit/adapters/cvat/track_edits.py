@@ -73,10 +73,19 @@ def _cut(track: Shape, edit: TrackEdit) -> list[Shape]:
     """The keyframes of the track without its end, or without its beginning."""
     keys = sorted(track["shapes"], key=lambda key: int(key["frame"]))
     if edit.at < 0:
+        if _ends_before(keys, edit.first):
+            return keys  # an earlier push cut it off
         last = {**_there(track, edit.first), "frame": edit.first, "outside": True}
         return [*(key for key in keys if key["frame"] < edit.first), last]
     first = {**_there(track, edit.at), "frame": edit.at}
     return [first, *(key for key in keys if key["frame"] > edit.at)]
+
+
+def _ends_before(keys: list[Shape], number: int) -> bool:
+    """Whether the track is hidden from a frame before this one, or from this one, to its end."""
+    later = [key for key in keys if key["frame"] >= number]
+    before = Keyframes({"shapes": keys}).at(number)
+    return before is not None and bool(before.get("outside")) and all(key.get("outside") for key in later)
 
 
 def _there(track: Shape, number: int) -> Shape:

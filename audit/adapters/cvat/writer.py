@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -19,6 +19,7 @@ from audit.adapters.cvat.convert import digest_of
 from audit.adapters.cvat.credentials import Credentials
 from audit.adapters.cvat.edits import LabelSpec
 from audit.adapters.cvat.patience import Patience, Refused, line_of
+from audit.adapters.cvat.tracks import shapes_of_track
 from audit.adapters.folders import state_dir
 from audit.core.corrections import Correction
 from audit.errors import ServiceError, UsageError
@@ -59,6 +60,9 @@ class CvatWriter:
         raw = self._reads.json(what, call, job)
         with self._sense():
             return by_id(raw["tracks"])
+
+    def shown_on(self, track: Shape, numbers: Iterable[int]) -> list[int]:
+        return [int(shape["frame"]) for shape in shapes_of_track(track, numbers)]
 
     def skeletons(self, job: int) -> dict[str, tuple[str, ...]]:
         """The points of each of the job's labels that is a skeleton, by its name."""
