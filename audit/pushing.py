@@ -184,13 +184,14 @@ def _line(c: Correction, job: int) -> Line:
 
 def _done(known: Journal) -> dict[tuple[str, int], int]:
     """The shapes that earlier pushes left, by finding and the shape it was about (-1: a new one)."""
-    created = {key: NO_ID for r in known.requests if r.action == "create" and not r.undo for key in _written(r)}
+    created = {key for r in known.requests if r.action == "create" and not r.undo for key in _written(r)}
     standing = (c for c in known.chains() if c.kind in (SHAPES, TRACKS) and not c.undone)
-    return {(finding, created.get(c.id, c.id)): c.id for c in standing for finding in c.findings}
+    return {(finding, NO_ID if (c.kind, c.id) in created else c.id): c.id for c in standing for finding in c.findings}
 
 
-def _written(request: Request) -> Iterator[int]:
-    return (result.id for _, result in request.done() if result.id is not None)
+def _written(request: Request) -> Iterator[tuple[str, int]]:
+    """Kind and id, since a shape and a track may have the same."""
+    return ((request.kind, result.id) for _, result in request.done() if result.id is not None)
 
 
 def _step(c: Correction, place: Place, target: PushTarget, ours: _Ours, outside: Sequence[int]) -> Step:
