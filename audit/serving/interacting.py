@@ -49,9 +49,10 @@ class Interactor:
 
     def _embedding(self, picture: Picture) -> Embedding:
         # to compare a picture with the last one takes a tenth of its digest
-        if self._last is None or self._last.encoded != picture.encoded:
-            self._last = Picture(picture.encoded)
-        key = f"{self.network.digest[:32]}-{self._last.digest}"
+        last = self._last
+        if last is None or last.encoded != picture.encoded:
+            last = self._last = Picture(picture.encoded)
+        key = f"{self.network.digest[:32]}-{last.digest}"
         found = self.cache.get(key)
         if found is None:
             rgb = picture.pixels(self.max_megapixels)

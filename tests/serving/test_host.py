@@ -226,6 +226,15 @@ def test_a_worker_killed_while_idle_costs_no_request(client: Client, host: Host)
     all_ready(host)
 
 
+def test_a_worker_that_ends_as_its_turn_comes_is_a_500(client: Client, host: Host) -> None:
+    pool = host.pools["probe"]
+    worker = pool._free.get(timeout=5)
+    worker.leave()  # as when its end is noticed between two lines of _call
+    assert pool._call(worker, {}, b"").status == 500
+    assert do(client, "str")[0] == 200
+    all_ready(host)
+
+
 def test_eight_clients_on_two_workers(client: Client, host: Host) -> None:
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: client.invoke("probe", b""), range(80)))

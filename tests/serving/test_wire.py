@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import threading
@@ -72,6 +73,20 @@ def test_without_such_memory_all_goes_through_the_socket(tray: Tray | None, ends
 def test_a_system_without_such_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(wire.os, "memfd_create", raising=False)
     assert new_tray() is None
+
+
+def test_memory_that_is_not_to_be_had_is_found_out_before_it_is_written(
+    ends: Ends, trays: tuple[Tray, Tray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(wire.os, "posix_fallocate", full)
+    assert not trays[0].put(bytes(LARGE))
+    sender = threading.Thread(target=send, args=(ends[0], {}, bytes(5 * LARGE), trays[0]))
+    sender.start()
+    assert receive(ends[1], trays[1])[1] == bytes(5 * LARGE)
+    sender.join()
 
 
 def test_closing_twice_and_sending_to_nobody(ends: Ends, trays: tuple[Tray, Tray]) -> None:

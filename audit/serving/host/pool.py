@@ -180,7 +180,7 @@ class FunctionPool:
             self._say(f"{self.config.name}: no answer within {self.config.event_timeout:g} s, the worker is restarted")
             worker.kill()
             return Answer(408, "application/json", b'{"error": "handler timed out"}')
-        except GoneError:
+        except (GoneError, OSError):  # OSError: it ended before its turn, and the line to it was closed
             worker.kill()
             return Answer(500)
         finally:

@@ -39,7 +39,8 @@ class Tray:
         with self._lock:
             try:
                 if len(body) > os.fstat(self.descriptor).st_size:
-                    os.ftruncate(self.descriptor, len(body))
+                    # not ftruncate, which promises memory: where there is none, writing then kills this process
+                    os.posix_fallocate(self.descriptor, 0, len(body))
                 self._seen(len(body))[: len(body)] = body
             except (OSError, ValueError):  # no memory; or closed meanwhile, since the worker was stopped
                 return False
