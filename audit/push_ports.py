@@ -158,5 +158,6 @@ def by_id(shapes: Sequence[Mapping[str, Any]]) -> dict[int, Shape]:
 
 
 def without_key_ids(track: Shape) -> Shape:
-    """A track without the ids of its keyframes, which every write changes."""
-    return {**track, "shapes": [{k: v for k, v in key.items() if k != "id"} for key in track["shapes"]]}
+    """A track, and the points of a skeleton's, without the ids of keyframes, which every write changes."""
+    bare = {**track, "shapes": [{k: v for k, v in key.items() if k != "id"} for key in track["shapes"]]}
+    return bare | {"elements": [without_key_ids(part) for part in track["elements"]]} if track.get("elements") else bare

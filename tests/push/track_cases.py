@@ -48,8 +48,9 @@ def bare(found: dict[int, dict[str, Any]]) -> dict[int, Any]:
     """Without the ids of keyframes, which every write changes."""
     kept = copy.deepcopy(found)
     for one in kept.values():
-        for shape in one["shapes"]:
-            shape.pop("id")
+        for part in (one, *one["elements"]):
+            for shape in part["shapes"]:
+                shape.pop("id")
     return kept
 
 

@@ -12,7 +12,7 @@ from audit.core.annotations import ShapeType
 from audit.core.corrections import Correction
 from audit.core.proposals import Proposal
 from audit.core.skeletons import NoPairingError, paired
-from audit.push_ports import Place, Shape, Unfit
+from audit.push_ports import Place, Shape, Unfit, without_key_ids
 
 SOURCE = "auto"
 """Of created shapes: CVAT's word for what a model proposed."""
@@ -148,7 +148,8 @@ def same(stored: Shape, wanted: Shape) -> bool:
 def _parts(shape: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
     """A skeleton's points by their label, with what is wanted of each; a server fills in the rest."""
     asked = {e.get("label_id"): e.keys() - set(UNSURE) for e in wanted["elements"]}
-    kept = [{k: e[k] for k in asked.get(e.get("label_id"), ()) if k in e} for e in shape.get("elements") or []]
+    parts = (without_key_ids(e) if e.get("shapes") else e for e in shape.get("elements") or [])
+    kept = [{k: e[k] for k in asked.get(e.get("label_id"), ()) if k in e} for e in parts]
     return sorted(kept, key=lambda e: int(e.get("label_id", -1)))
 
 

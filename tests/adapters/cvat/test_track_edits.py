@@ -13,7 +13,7 @@ from audit.core.annotations import ShapeType
 from audit.core.corrections import Action, Correction
 from audit.core.proposals import Proposal
 from audit.core.track_corrections import KeyBox, TrackEdit
-from audit.push_ports import Place, Unfit
+from audit.push_ports import Place, Unfit, without_key_ids
 
 LABELS = {
     "car": LabelSpec(5, "any", ((7, "red"), (8, "no")), mutable=frozenset({8})),
@@ -120,3 +120,15 @@ def test_a_new_track_ends_where_its_object_does() -> None:
     assert not same({**stored, "shapes": stored["shapes"][:2]}, made)
     moved = [{**stored["shapes"][0], "points": [1, 1, 2, 2]}, *stored["shapes"][1:]]
     assert not same({**stored, "shapes": moved}, made)
+
+
+def test_a_skeletons_keyframes_may_be_numbered_anew() -> None:
+    def skeleton(first: int, left: float = 1.0) -> dict[str, Any]:
+        point = {"id": 50, "label_id": 11, "frame": 0, "shapes": [{**key(0, left), "id": first}], "elements": []}
+        return {**track(), "elements": [point]}
+
+    assert same(skeleton(700), skeleton(900))
+    assert not same(skeleton(700), skeleton(900, left=2.0))
+    bare = without_key_ids(skeleton(700))
+    assert bare == without_key_ids(skeleton(900))
+    assert (bare["id"], bare["elements"][0]["id"]) == (3, 50)
