@@ -6,12 +6,22 @@ import json
 import re
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from audit.errors import ServiceError, UsageError
 
 MARK = ".cvat-audit"
 """A file that says whose folder it is, also while there is no manifest yet."""
 MARKED = "Made by cvat-audit, which replaces its own files in this folder when it is run again.\n"
-TABLES = ("frames.parquet", "annotations.parquet", "predictions.parquet", "findings.parquet")
+PLACED = {"frame", "label", "x1", "y1", "x2", "y2"}
+TABLES = {
+    "frames.parquet": {"name", "number", "width", "height", "task", "job"},
+    "annotations.parquet": PLACED | {"annotation_id", "shape", "crowd"},
+    "predictions.parquet": PLACED | {"score", "model"},
+    "findings.parquet": PLACED | {"type", "annotation_id", "suggested_label"},
+}
+"""With columns that those of every version have."""
 REPLACED = (
     "manifest.json", *TABLES, "report.html", "preview.html", "calibration.json", "blind.json", "corrected.json",
     "corrected.xml",
@@ -53,13 +63,32 @@ def claim(out: Path) -> None:
 
 def _foreign(out: Path, names: list[str]) -> str:
     """The first of these files that is not ours; "" for none."""
+    mark = _mark(out / MARK)
+    if mark not in (MARKED, ""):
+        return MARK
     if "manifest.json" in names:
         return "" if _is_manifest(out / "manifest.json") else "manifest.json"
+    if mark or any(_is_table(out / name) for name in names if name in TABLES):
+        return ""
+    return names[0] if names else ""
+
+
+def _mark(path: Path) -> str | None:
+    """What the mark says, "" if there is none or it was only begun; None if it is no plain text or a link."""
     try:
-        marked = (out / MARK).read_text(encoding="utf-8") == MARKED
+        return None if path.is_symlink() else path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
     except (OSError, ValueError):
-        marked = False
-    return names[0] if names and not marked else ""
+        return None
+
+
+def _is_table(path: Path) -> bool:
+    """Whether it is one of a run's; versions without marks left those of a killed run so."""
+    try:
+        return TABLES[path.name] <= set(pq.read_schema(path).names)
+    except (OSError, pa.ArrowException):
+        return False
 
 
 def _is_manifest(path: Path) -> bool:

@@ -5,10 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from audit.core.annotations import Annotations, Frames, Predictions
+from audit.core.findings import Findings
+from audit.core.table import Table
 from audit.errors import UsageError
-from audit.out_folder import MARK, REPLACED, check, claim
+from audit.out_folder import MARK, MARKED, REPLACED, check, claim
+from audit.runs import write_table
 
 MANIFEST = {"format_version": 1, "source": "cvat://host/tasks/1", "models": []}
 
@@ -85,3 +91,35 @@ def test_only_our_own_beginnings_are_removed(tmp_path: Path) -> None:
         (tmp_path / name).write_text("x")
     claim(tmp_path)
     assert {p.name for p in tmp_path.iterdir()} == {*theirs, MARK}
+
+
+def test_tables_of_a_version_without_marks_that_was_killed_are_ours(tmp_path: Path) -> None:
+    write_table(tmp_path / "annotations.parquet", Annotations(), ("car",))
+    (tmp_path / "decisions.jsonl").write_text("people's verdicts")
+    (tmp_path / "report.html").write_text("report")
+    check(tmp_path, "cvat://host/tasks/1")
+    (tmp_path / "annotations.parquet").unlink()
+    pq.write_table(pa.table({"frame": [1], "label": ["car"]}), tmp_path / "predictions.parquet")
+    with pytest.raises(UsageError, match="did not make"):
+        check(tmp_path, "cvat://host/tasks/1")
+
+
+@pytest.mark.parametrize("kind", [Frames, Annotations, Predictions, Findings])
+def test_each_of_our_tables_is_known(tmp_path: Path, kind: type[Table]) -> None:
+    write_table(tmp_path / f"{kind.__name__.lower()}.parquet", kind(), ("car",))
+    check(tmp_path, "cvat://host/tasks/1")
+
+
+def test_a_mark_of_somebody_elses_is_kept(tmp_path: Path) -> None:
+    (tmp_path / MARK).write_text("my settings")
+    with pytest.raises(UsageError, match=f"holds a {MARK} that cvat-audit did not make"):
+        check(tmp_path, "cvat://host/tasks/1")
+    (tmp_path / MARK).unlink()
+    (tmp_path / MARK).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UsageError, match="did not make"):
+        check(tmp_path, "cvat://host/tasks/1")
+    (tmp_path / MARK).unlink()
+    (tmp_path / MARK).write_text("")  # a kill while it was written
+    check(tmp_path, "cvat://host/tasks/1")
+    claim(tmp_path)
+    assert (tmp_path / MARK).read_text() == MARKED
