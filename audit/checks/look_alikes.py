@@ -109,8 +109,10 @@ def findings_of(found: Differences, unlike: FloatArray, annotations: Annotations
         xyxy=np.where(here[:, None], mine.xyxy, np.nan),
         suggested_xyxy=d.xyxy,
         reason=objects(
-            _reason(bool(same), str(frames.name[other]), int(frames.number[other]), bool(on), int(n))
-            for same, other, on, n in zip(d.same_file, d.other, here, d.number, strict=True)
+            _reason(bool(same), str(name), int(number), bool(on), int(n))
+            for same, name, number, on, n in zip(
+                d.same_file, frames.name[d.other], frames.number[d.other], here, d.number, strict=True
+            )
         ),
     )
 
@@ -210,7 +212,5 @@ def _largest(group: IntArray, size: FloatArray) -> tuple[IntArray, IntArray]:
 
 
 def _same_file(frames: Frames, one: IntArray, other: IntArray) -> BoolArray:
-    digest = frames.sha256
-    return np.array(
-        [bool(digest[i]) and digest[i] == digest[j] for i, j in zip(one.tolist(), other.tolist(), strict=True)], bool
-    )
+    first, second = frames.sha256[one], frames.sha256[other]
+    return np.asarray((first != "") & (first == second), bool)
