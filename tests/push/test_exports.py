@@ -213,6 +213,20 @@ def test_what_changed_on_disk_since_is_left_alone(tmp_path: Path) -> None:
     assert len(read(run.path / "corrected.xml", tmp_path).annotations) == 5
 
 
+@pytest.mark.parametrize(
+    ("was", "now"), [("20.00,3.00;", "20.00,3.00;15.00,9.00;"), ('rotation="30.00"', 'rotation="31.00"')]
+)
+def test_a_shape_redrawn_in_its_own_box_was_changed(tmp_path: Path, was: str, now: str) -> None:
+    source = written(tmp_path / "annotations.xml", XML)
+    run = audited(source, tmp_path)
+    a = run.snapshot.annotations
+    for key in a.annotation_id[(a.shape == ShapeType.POLYGON) | (a.rotation > 0)].tolist():
+        run.finding(T.EXTRA_ANNOTATION, key)
+    run.accept_all()
+    source.write_text(XML.replace(was, now, 1))
+    assert "1 done, 1 conflict" in call(run.path, "--as", "fixes", "--yes").stdout
+
+
 def test_what_an_export_cannot_have(tmp_path: Path) -> None:
     run = audited(written(tmp_path / "annotations.xml", XML), tmp_path)
     turned = int(run.snapshot.annotations.annotation_id[run.snapshot.annotations.rotation > 0][0])

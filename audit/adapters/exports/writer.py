@@ -17,7 +17,7 @@ from audit.adapters.exports.corrected_xml import XmlCopy
 from audit.adapters.exports.recognise import recognise
 from audit.adapters.folders import cache_dir
 from audit.adapters.pictures import ImageCache
-from audit.core.annotations import Snapshot
+from audit.core.annotations import Annotations, Snapshot
 from audit.core.corrections import Action, Correction, Plan
 from audit.errors import UsageError
 from audit.ports import Progress
@@ -163,6 +163,11 @@ class _ById:
         s, a = self.snapshot, self.snapshot.annotations
         first, stop = np.searchsorted(self._ids, [key, key + 1]).tolist()
         return [
-            (s.frames.name[a.frame[r]], s.labels[a.label[r]], int(a.shape[r]), repr(a.xyxy[r].tolist()), a.mask[r])
+            (s.frames.name[a.frame[r]], s.labels[a.label[r]], int(a.shape[r]), repr(a.xyxy[r].tolist()), *_drawn(a, r))
             for r in self._order[first:stop]
         ]
+
+
+def _drawn(a: Annotations, row: int) -> tuple[Any, ...]:
+    """What a shape is within its box."""
+    return a.mask[row], repr([ring.tolist() for ring in a.points[row] or ()]), float(a.rotation[row])
