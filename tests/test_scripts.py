@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -75,6 +76,8 @@ def test_scripts_parse(script: Path) -> None:
 @pytest.mark.parametrize("check", ["lint", "format", "types"])
 @pytest.mark.timeout(600)
 def test_the_code_passes(check: str) -> None:
+    if check == "types" and np.lib.NumpyVersion(np.__version__) < "2.3.0":
+        pytest.skip("types are checked with the annotations of numpy 2.3, which Python 3.10 cannot have")
     tools = {"lint": ["ruff", "check", "."], "format": ["ruff", "format", "--check", "."], "types": ["mypy"]}
     assert f'"$VENV/bin/python" -m {" ".join(tools[check])} ;;' in (ROOT / "scripts" / "check").read_text()
     command = [sys.executable, "-m", *tools[check]]

