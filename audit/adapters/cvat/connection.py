@@ -83,7 +83,8 @@ class Connection:
 
     def document(self, what: str, call: Call, *args: Any, **kwargs: Any) -> Document:
         """As ``json`` for an answer that may be long: on disk, to be read item by item and closed."""
-        received = tempfile.TemporaryFile()  # noqa: SIM115 - closed by the document
+        # a buffer would find the disk full only when it is emptied, which may be when the file is closed
+        received = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by the document
         try:
             self.save(what, received, MAX_JSON_BYTES, call, *args, **kwargs)
         except BaseException:
@@ -209,8 +210,10 @@ class Connection:
 
 
 def _keep(stream: IO[bytes], piece: bytes) -> None:
+    left = memoryview(piece)
     try:
-        stream.write(piece)
+        while left:
+            left = left[stream.write(left) :]
     except OSError as error:  # the disk, not the line
         raise ServiceError(f"cannot keep a download: {error.strerror or error}") from None
 

@@ -127,7 +127,7 @@ class ImageSource:
         numbers = unit.media.numbers_of(unit.chunk)
         position = {n: i for i, n in enumerate(numbers)}
         fetched: Fetched = {}
-        with tempfile.TemporaryFile() as stream:
+        with tempfile.TemporaryFile(buffering=0) as stream:
             try:
                 self._download(unit.media, stream, MAX_CHUNK_BYTES, "chunk", unit.chunk)
                 for at, data in unpack(stream, len(numbers), [position[n] for n in unit.numbers]):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -98,3 +100,26 @@ def test_what_a_worker_raises_comes_out_where_it_is_taken() -> None:
         assert ahead.take(0) == 0
         with pytest.raises(ServiceError, match="gone"):
             ahead.take(1)
+
+
+FULL_DISK = """
+import io, resource, urllib3
+from audit.adapters.cvat.connection import Connection
+from audit.adapters.cvat.credentials import Credentials
+from audit.errors import ServiceError
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+connection = Connection("http://localhost:1", Credentials(token="t"))
+def call(size, **_):
+    return None, urllib3.HTTPResponse(io.BytesIO(b"{" + b" " * size), status=200, preload_content=False)
+connection.document("job 1", call, 299_000).close()
+for size in (300_000, 302_000, 500_000):
+    try:
+        connection.document("job 1", call, size)
+    except ServiceError as error:
+        print(error)
+"""
+
+
+def test_a_full_disk_is_said_wherever_it_is_found_out() -> None:
+    done = subprocess.run([sys.executable, "-c", FULL_DISK], capture_output=True, text=True, check=True)
+    assert done.stdout == 3 * "cannot keep a download: File too large\n"
