@@ -72,7 +72,10 @@ class Request:
 
 @dataclass
 class Chain:
-    """All that we did to one shape or issue: how it was before our first write and after our last."""
+    """All that we did to one shape or issue: how it was before our first write and after our last.
+
+    Where somebody else changed it between two of our writes, what they made of it counts as before.
+    """
 
     id: int
     job: int
@@ -165,10 +168,29 @@ def link(chains: dict[tuple[str, int, int], Chain], request: Request) -> list[Ch
         if key not in chains:
             chains[key] = Chain(result.id, request.job, request.kind, item.before, result.after, item.findings)
         else:
-            chains[key].after = result.after
-            chains[key].findings = tuple(dict.fromkeys((*chains[key].findings, *item.findings)))
+            _extend(chains[key], request, item, result)
         touched.append(chains[key])
     return touched
+
+
+def _extend(chain: Chain, request: Request, item: Item, result: Result) -> None:
+    if not request.undo and request.kind in (SHAPES, TRACKS):
+        if chain.undone:
+            chain.findings = ()
+        if _plain(chain.after) != _plain(item.before):
+            chain.before = item.before
+    chain.after = result.after
+    chain.findings = tuple(dict.fromkeys((*chain.findings, *item.findings)))
+
+
+def _plain(value: Any) -> Any:
+    """A shape whatever the order of its attributes and keyframes, and without the ids of these."""
+    if isinstance(value, dict):
+        value = without_key_ids(value) if "shapes" in value else value
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, list) and value and all(isinstance(part, dict) for part in value):
+        return sorted((_plain(part) for part in value), key=lambda part: json.dumps(part, sort_keys=True))
+    return value
 
 
 def read(run: Path) -> Journal:
