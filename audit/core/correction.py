@@ -88,16 +88,17 @@ def merged(corrections: Sequence[Correction]) -> Plan:
 
 def _as_one(group: Sequence[Correction]) -> Correction | Contradiction:
     first = group[0]
+    if len(group) == 1 or first.action in (Action.CREATE, Action.ISSUE):  # two faults of one shape have one id
+        return first
     ids = tuple(key for c in group for key in c.findings)
     labels = {c.label for c in group if c.label}
     places = {c.geometry for c in group if c.geometry is not None}
     deletes = sum(c.action is Action.DELETE for c in group)
+    what = f"{'track' if first.track else 'shape'} {first.annotation_id}"
     if 0 < deletes < len(group):
-        return Contradiction(ids, first.frame, f"shape {first.annotation_id}: delete it, and also change it?")
+        return Contradiction(ids, first.frame, f"{what}: delete it, and also change it?")
     if len(labels) > 1 or len(places) > 1:
-        return Contradiction(ids, first.frame, f"shape {first.annotation_id}: several changes that exclude each other")
-    if len(group) == 1:
-        return first
+        return Contradiction(ids, first.frame, f"{what}: several changes that exclude each other")
     witness = next((c for c in group if c.kept_id != NO_ID), first)
     return Correction(
         Action.DELETE if deletes else Action.RELABEL if labels else Action.UPDATE,

@@ -65,7 +65,7 @@ def plan_issues(findings: Findings, decisions: Mapping[str, Decision], snapshot:
     """An issue for every accepted finding, none of them a fix."""
     planner = _Planner(findings, snapshot, None, {})
     made = [planner.issue(row, decisions[findings.id[row]]) for row in _accepted(findings, decisions)]
-    return Plan(tuple(sorted(made, key=lambda c: (c.frame, c.annotation_id, c.findings))))
+    return merged(sorted(made, key=lambda c: (c.frame, c.annotation_id, c.findings)))
 
 
 def _accepted(findings: Findings, decisions: Mapping[str, Decision]) -> list[int]:

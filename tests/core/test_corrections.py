@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from audit.core.annotations import Annotations, Frames, ShapeType, Snapshot
+from audit.core.correction import merged
 from audit.core.corrections import Action, Correction, Plan, plan_corrections, plan_issues
 from audit.core.decisions import Decision, Verdict
 from audit.core.findings import MODEL_FREE, Findings, FindingType
@@ -312,3 +313,15 @@ def test_scattered_parts_and_holes_have_no_single_outline() -> None:
 def test_a_polygon_outside_leaves_nothing() -> None:
     assert cut(np.array([[300.0, 1.0], [310.0, 1.0], [310.0, 9.0]]), HW) is None
     assert cut(np.zeros((0, 2)), HW) is None
+
+
+@pytest.mark.parametrize("action", [Action.ISSUE, Action.CREATE])
+def test_two_of_one_finding_are_one(action: Action) -> None:
+    twice = [Correction(action, ("same",), 3, annotation_id=7, label="car")] * 2
+    assert merged(twice) == Plan((twice[0],))
+    assert merged([*twice, Correction(action, ("other",), 3, annotation_id=7)]).corrections[1].findings == ("other",)
+
+
+def test_a_contradiction_says_what_it_is_about() -> None:
+    both = [Correction(a, (a.value,), 3, annotation_id=7, track=True) for a in (Action.DELETE, Action.RELABEL)]
+    assert [c.reason for c in merged(both).contradictions] == ["track 7: delete it, and also change it?"]
