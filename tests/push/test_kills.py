@@ -9,17 +9,22 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from audit import journal as journals
+from audit.core.annotations import Predictions
 from audit.errors import ServiceError, UsageError
 from audit.push_engine import settled
 from audit.pushing import FIXES, ISSUES
+from audit.runs import write_table
 from tests.contract.place import Connection, Place, make_place
 from tests.doubles.cvat import ADMIN_TOKEN, FakeCvat
 from tests.push.cases import issues, no_issues, statuses
-from tests.push.place import Audited, audit
-from tests.push.scenes import OTHER, THING, T, box, full_house, ids
+from tests.push.place import LABELS, Audited, audit
+from tests.push.scenes import OTHER, PERSON, THING, T, box, full_house, ids
+from tests.push.track_cases import audited_tracks, bare, track, tracks
+from tests.push.track_cases import key as shown
 
 __all__ = ["no_issues"]
 ANNOTATIONS = r"/annotations/?\?action="
@@ -110,6 +115,39 @@ def test_killed_at_each_request_the_same_push_ends_as_if_nothing_was(place: Plac
         assert cuts < 80
     audited.undo()
     assert [audited.annotations(job) for job in audited.job_ids] == before
+
+
+@pytest.mark.parametrize("point", ["begun", "sent", "closed"])
+def test_killed_while_tracks_are_changed_it_ends_as_if_nothing_was(place: Place, tmp_path: Path, point: str) -> None:
+    audited = audited_tracks(place, tmp_path / "run", track(place), track(place), track(place, shown(2), shown(3)))
+    renamed, extra, outlasting = sorted(tracks(audited))
+    audited.finding(T.MISMATCHING_LABEL, renamed, suggested_label=PERSON, frames=2, first_frame=0, last_frame=1)
+    audited.finding(T.EXTRA_ANNOTATION, extra, frames=2, first_frame=0, last_frame=1)
+    audited.finding(T.EXTRA_ANNOTATION, outlasting, first_frame=3, last_frame=3)
+    missed = {"frame": 2, "suggested_label": PERSON, "suggested_xyxy": OTHER, "frames": 2}
+    audited.finding(T.MISSING_ANNOTATION, **missed, first_frame=2, last_frame=3)
+    audited.accept_all()
+    seen = Predictions(
+        xyxy=np.array([OTHER] * 4), frame=np.array([2, 2, 3, 3]), label=np.zeros(4, int), score=np.ones(4)
+    )
+    write_table(audited.path / "predictions.parquet", seen, LABELS)
+    before = bare(tracks(audited))
+    cuts = 0
+    while killed(audited, "push", FIXES, point, 0) and point != "begun":
+        cuts += 1
+        assert cuts < 20
+    assert cuts == {"begun": 0, "sent": 4, "closed": 4}[point]
+    assert {"conflict", "failed"}.isdisjoint(statuses(audited.push()))
+    after = tracks(audited)
+    assert set(statuses(audited.push())) == {"already"}
+    assert tracks(audited) == after
+    assert len(after) == 3
+    assert [t["source"] for i, t in after.items() if i not in before] == ["auto"]
+    while killed(audited, "undo", FIXES, point, 0) and point != "begun":
+        cuts += 1
+        assert cuts < 40
+    audited.undo()
+    assert bare(tracks(audited)) == before
 
 
 @pytest.mark.parametrize("point", ["begun", "sent", "closed"])
