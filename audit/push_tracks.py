@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -34,12 +34,17 @@ def unseen(c: Correction, track: Shape, beyond: Iterable[int], shown_on: ShownOn
     return f"track {c.annotation_id} also shows on {where}, which {'was' if len(there) == 1 else 'were'} not audited"
 
 
-def ended(c: Correction, beyond: Iterable[int]) -> Correction:
-    """A new track is hidden from the first frame on that was not audited."""
-    if not c.keys or c.keys[-1].geometry is None:
-        return c
-    later = [n for n in beyond if n > c.keys[-1].number]
-    return replace(c, keys=(*c.keys, KeyBox(min(later), None))) if later else c
+def ended(c: Correction, beyond: Sequence[int]) -> Correction:
+    """What is drawn ends on the first frame that was not audited: a new track, and a box for a stretch."""
+    if c.keys and c.keys[-1].geometry is not None:
+        later = _after(c.keys[-1].number, beyond)
+        return replace(c, keys=(*c.keys, KeyBox(later, None))) if later >= 0 else c
+    edits = (replace(e, resume=_after(e.last, beyond)) if e.geometry and e.resume < 0 else e for e in c.edits)
+    return replace(c, edits=tuple(edits))
+
+
+def _after(number: int, beyond: Iterable[int]) -> int:
+    return min((n for n in beyond if n > number), default=-1)
 
 
 def _takes(c: Correction, number: int) -> bool:

@@ -196,12 +196,12 @@ def _written(request: Request) -> Iterator[tuple[str, int]]:
 
 def _step(c: Correction, place: Place, target: PushTarget, ours: _Ours, outside: Sequence[int]) -> Step:
     """outside: frames of the job that an audit of some frames left out."""
-    line = _line(c, place.job)
+    line, c = _line(c, place.job), ended(c, outside)
 
     def prepare(shapes: dict[int, Shape]) -> Item | Line:
         try:
             if c.action is Action.CREATE:
-                return _creation(c, line, target.drawn(ended(c, outside), place), target, shapes)
+                return _creation(c, line, target.drawn(c, place), target, shapes)
             found = _change(c, line, place, target, ours, shapes)
             lost = c.track and isinstance(found, Item) and unseen(c, shapes[c.annotation_id], outside, target.shown_on)
             return replace(line, status="conflict", reason=lost) if lost else found

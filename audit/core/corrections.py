@@ -197,12 +197,12 @@ class _Planner:
         if label:
             return self._relabelled(row, decision, label)
         first, last = (int(self.s.frames.number[end[row]]) for end in self.f.span())
+        numbers = track_numbers(self.s, int(self.f.annotation[row]))
         if kind is FindingType.LOW_OVERLAP:
             made = self._moved(row, decision)
             at = int(self.s.frames.number[self.f.frame[row]])
-            edit = TrackEdit(first, last, at, made.geometry)
+            edit = TrackEdit(first, last, at, made.geometry, int(min(numbers[numbers > last], default=-1)))
             return made if made.action is Action.ISSUE else replace(made, geometry=None, edits=(edit,))
-        numbers = track_numbers(self.s, int(self.f.annotation[row]))
         if covers((first, last), numbers):
             return self._removed(row)
         if kind is FindingType.DUPLICATE_ANNOTATION:

@@ -17,13 +17,15 @@ class TrackEdit:
     """A change between two frames of a track. first, last: their numbers in the task, both included.
 
     at, geometry: the frame whose new box stands for the key frames in between; without a geometry the track does not
-    show there any more. Then at is the frame on which it shows next, -1 if it is at its end.
+    show there any more. Then at is the frame on which it shows next, -1 if it is at its end. resume: with a geometry,
+    the frame on which it shows next, -1 for none.
     """
 
     first: int
     last: int
     at: int = -1
     geometry: Proposal | None = None
+    resume: int = -1
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ def test_a_copy_goes_if_the_other_track_is_wherever_it_is() -> None:
 def test_a_stretch_that_lies_off_gets_one_key_frame() -> None:
     done = one(video(), T.LOW_OVERLAP, (5, 15), at=11)
     assert (done.action, done.geometry) == (Action.UPDATE, None)
-    assert done.edits == (TrackEdit(105, 115, 111, Proposal((12.0, 22.0, 55.0, 61.0))),)
+    assert done.edits == (TrackEdit(105, 115, 111, Proposal((12.0, 22.0, 55.0, 61.0)), resume=116),)
 
 
 def test_a_track_with_several_findings_is_one_correction() -> None:

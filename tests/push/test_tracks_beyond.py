@@ -43,6 +43,13 @@ def test_a_new_track_ends_where_the_audit_did() -> None:
     assert ended(Correction(Action.CREATE, ("f",), 0), (7,)).keys == ()
 
 
+def test_a_box_for_a_stretch_holds_no_longer_than_the_audit() -> None:
+    open_end, known, cut = TrackEdit(3, 5, 4, BOX), TrackEdit(3, 5, 4, BOX, resume=6), TrackEdit(3, 5)
+    change = Correction(Action.UPDATE, ("f",), 0, annotation_id=3, track=True, edits=(open_end, known, cut))
+    assert ended(change, ()) == change
+    assert ended(change, (0, 9, 8)).edits == (TrackEdit(3, 5, 4, BOX, resume=8), known, cut)
+
+
 @pytest.mark.parametrize(
     ("edits", "found"),
     [

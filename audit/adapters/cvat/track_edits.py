@@ -66,7 +66,15 @@ def _moved(track: Shape, edit: TrackEdit, points: list[float]) -> list[Shape]:
         raise Unfit("a keyframe there also changes an attribute")
     box = {**there, "frame": edit.at, "points": points}
     kept = [key for key in keys if key not in inside and key["frame"] != edit.at]
-    return sorted([*kept, box], key=lambda key: int(key["frame"]))
+    return sorted([*kept, *_still(keys[-1], edit), box], key=lambda key: int(key["frame"]))
+
+
+def _still(last: Shape, edit: TrackEdit) -> list[Shape]:
+    """Keyframes that hold a track where it stays after its last one, around a stretch that comes later."""
+    if last["frame"] >= edit.first:
+        return []
+    around = (edit.first - 1, edit.resume)
+    return [{**last, "frame": number} for number in around if number > last["frame"]]
 
 
 def _cut(track: Shape, edit: TrackEdit) -> list[Shape]:

@@ -69,6 +69,18 @@ def test_where_no_key_frame_is_one_is_added() -> None:
     assert made["shapes"][1]["z_order"] == 1
 
 
+def test_a_track_that_stays_where_it_is_does_so_around_the_stretch() -> None:
+    still = track(key(0, 0), key(20, 20))
+    made = changed(still, TrackEdit(50, 60, 55, BOX, resume=61))
+    assert frames(made) == [0, 20, 49, 55, 61]
+    along = Keyframes(made)
+    assert [along.at(n)["points"][0] for n in (30, 49, 55, 61, 900)] == [20, 20, 50, 20, 20]
+    assert frames(changed(still, TrackEdit(50, 60, 55, BOX))) == [0, 20, 49, 55], "it ends with the stretch"
+    assert frames(changed(still, TrackEdit(21, 60, 21, BOX, resume=61))) == [0, 20, 21, 61]
+    again = changed(made, TrackEdit(50, 60, 55, BOX, resume=61))
+    assert again["shapes"] == made["shapes"], "a second push changes nothing"
+
+
 @pytest.mark.parametrize(
     ("edit", "why"),
     [
