@@ -177,10 +177,18 @@ def _extend(chain: Chain, request: Request, item: Item, result: Result) -> None:
     if not request.undo and request.kind in (SHAPES, TRACKS):
         if chain.undone:
             chain.findings = ()
-        if _plain(chain.after) != _plain(item.before):
+        if not _untouched(chain.after, item.before):
             chain.before = item.before
     chain.after = result.after
     chain.findings = tuple(dict.fromkeys((*chain.findings, *item.findings)))
+
+
+def _untouched(left: Shape | None, found: Shape | None) -> bool:
+    """Whether a shape is as we left it, in the fields that the server knew then and now."""
+    if left is None or found is None:
+        return left is found
+    names = left.keys() & found.keys()
+    return bool(_plain({n: left[n] for n in names}) == _plain({n: found[n] for n in names}))
 
 
 def _plain(value: Any) -> Any:

@@ -59,7 +59,10 @@ class CvatWriter:
         what, call = f"the annotations of job {job}", self._reads.api.jobs_api.retrieve_annotations
         raw = self._reads.json(what, call, job)
         with self._sense():
-            return by_id(raw["tracks"])
+            found = by_id(raw["tracks"])
+            for track in found.values():
+                list(shapes_of_track(without_key_ids(track), ()))  # raises where keyframes make no sense
+            return found
 
     def shown_on(self, track: Shape, numbers: Iterable[int]) -> list[int]:
         return [int(shape["frame"]) for shape in shapes_of_track(track, numbers)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,17 @@ def test_an_answer_that_is_not_cvats(cvat: FakeCvat, task: int, writer: Callable
         cvat.faults.add(path, "GET", status=200, body=b'{"results": [{"id": "x"}]}')
         with pytest.raises(ServiceError, match="does not answer like a CVAT"):
             getattr(writer(), act)(1)
+
+
+@pytest.mark.parametrize("keys", [None, [{}], [{"frame": "x"}], [3]])
+def test_a_track_without_sense_is_no_crash(
+    cvat: FakeCvat, task: int, writer: Callable[..., CvatWriter], keys: Any
+) -> None:
+    body = {"tags": [], "shapes": [], "tracks": [{"id": 1, "frame": 0, "label_id": 1, "shapes": keys}]}
+    cvat.faults.add("/annotations", times=-1, status=200, body=json.dumps(body).encode())
+    with pytest.raises(ServiceError, match="does not answer like a CVAT server"):
+        writer().tracks(job(cvat, task))
+    cvat.faults.clear()
 
 
 def test_one_writer_a_job(cvat: FakeCvat, task: int, writer: Callable[..., CvatWriter]) -> None:
