@@ -17,6 +17,8 @@ from audit.runs import RunFolder
 
 TOLERANCE_PX = 2.0
 """How far a drawn track may leave the predicted boxes: as far as these tremble from frame to frame."""
+SAME_PLACE = 0.5
+"""IoU from which a label of the same name is the object's own."""
 LEAST_SCORE = 0.02
 """Fainter predictions are followed by chance rather than by the object."""
 
@@ -38,7 +40,27 @@ def followed(run: RunFolder, findings: Findings, row: int, snapshot: Snapshot) -
     boxes: list[tuple[int, Proposal]] = [(number, place) for number, place in drawn if place is not None]
     after = last + 1
     goes_on = after < len(f) and (f.job[after], f.task[after]) == (f.job[last], f.task[last])
-    return key_boxes(boxes, int(f.number[after]) if goes_on else -1, TOLERANCE_PX) if boxes else ()
+    ends = [int(f.number[frame]) for frame in _labelled(snapshot, int(findings.suggested_label[row]), found, start)]
+    return _around(boxes, [*ends, int(f.number[after]) if goes_on else -1])
+
+
+def _around(boxes: list[tuple[int, Proposal]], ends: list[int]) -> tuple[KeyBox, ...]:
+    """Key frames between frames on which the object is not to be drawn. ends: their numbers, -1 for no end at last."""
+    keys: list[KeyBox] = []
+    for before, end in zip([-1, *ends], ends, strict=False):
+        part = [(n, place) for n, place in boxes if before < n and (end < 0 or n < end)]
+        keys += key_boxes(part, end, TOLERANCE_PX) if part else ()
+    return tuple(keys)
+
+
+def _labelled(snapshot: Snapshot, label: int, found: dict[int, FloatArray], start: int) -> list[int]:
+    """Frames along the way, but the one asked about, on which somebody has labelled the object."""
+    a, way = snapshot.annotations, sorted(found)
+    near = np.flatnonzero((a.frame > way[0]) & (a.frame < way[-1]) & (a.frame != start) & (a.label == label))
+    there = np.array(way)[np.searchsorted(way, a.frame[near], side="right") - 1]
+    boxes = zip(near.tolist(), there.tolist(), strict=True)
+    on_it = [row for row, seen in boxes if iou_matrix(a.xyxy[row][None], found[seen][None])[0, 0] >= SAME_PLACE]
+    return np.unique(a.frame[on_it]).tolist() if on_it else []
 
 
 def _from(seen: Predictions, box: FloatArray, frames: range) -> Iterator[tuple[int, FloatArray]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,21 @@ def test_at_the_end_of_its_job_a_track_just_ends(tmp_path: Path) -> None:
     keys = followed(run, finding(20, 29, 25, 95.0), 0, snapshot())
     assert [key.number for key in keys] == [120, 129]
     assert all(key.geometry is not None for key in keys)
+
+
+def test_where_it_is_labelled_already_the_track_is_hidden(tmp_path: Path) -> None:
+    frames = np.delete(np.arange(2, 20), [10])  # the detector loses it on frame 12
+    run = run_of(tmp_path, moving(frames))
+    there = moving(np.array([5, 12, 13]))
+    labels = Annotations(xyxy=there.xyxy, frame=there.frame, label=np.zeros(3, int), annotation_id=np.arange(3))
+    view = replace(snapshot(), annotations=labels)
+    keys = followed(run, finding(2, 19, 10, 50.0), 0, view)
+    assert [(key.number, key.geometry is not None) for key in keys] == [
+        (102, True), (104, True), (105, False), (106, True), (111, True), (112, False), (114, True), (119, True),
+        (120, False),
+    ]  # fmt: skip
+    others = labels.replace(label=np.array([1, 1, 1]))
+    assert len(followed(run, finding(2, 19, 10, 50.0), 0, replace(view, annotations=others))) == 3
 
 
 def test_an_object_on_one_frame_is_a_shape(tmp_path: Path) -> None:
