@@ -265,3 +265,20 @@ def test_a_skeletons_track_is_deleted_and_comes_back(place: Place, tmp_path: Pat
     assert tracks(audited) == {}
     assert statuses(audited.undo()) == ["done"]
     assert bare(tracks(audited)) == before
+
+
+def test_undo_leaves_a_track_alone_that_somebody_changed_since(place: Place, tmp_path: Path) -> None:
+    audited = audited_tracks(place, tmp_path / "run", track(place), track(place))
+    touched, fine = sorted(tracks(audited))
+    for one in (touched, fine):
+        audited.finding(T.MISMATCHING_LABEL, one, suggested_label=PERSON, frames=2, first_frame=0, last_frame=1)
+    audited.accept_all()
+    before = bare(tracks(audited))
+    assert statuses(audited.push()) == ["done", "done"]
+    theirs = {**tracks(audited)[touched], "group": 4}
+    body = {"shapes": [], "tags": [], "tracks": [theirs]}
+    assert place.call("PATCH", f"/jobs/{audited.job_ids[0]}/annotations", body, action="update")[0] == 200
+    left = bare(tracks(audited))[touched]
+    report = audited.undo()
+    assert sorted((line.id, line.status) for line in report.lines) == [(touched, "conflict"), (fine, "done")]
+    assert bare(tracks(audited)) == {touched: left, fine: before[fine]}

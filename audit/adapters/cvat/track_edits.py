@@ -61,6 +61,8 @@ def _moved(track: Shape, edit: TrackEdit, points: list[float]) -> list[Shape]:
         raise Unfit(f"the track has {len(inside)} keyframes there, for which one cannot stand")
     if any(key in (keys[0], keys[-1]) for key in inside):
         raise Unfit("the track begins or ends in this stretch")
+    if any(float(key.get("rotation") or 0) % 360 for key in inside):
+        raise Unfit("a keyframe there is turned, and the proposal is not")
     facts = ("attributes", "occluded", "outside")
     if any(key.get(fact) != there.get(fact) for key in inside for fact in facts):
         raise Unfit("a keyframe there also changes an attribute")

@@ -100,6 +100,12 @@ def test_a_key_frame_that_also_changes_something_else_stays() -> None:
         changed(other, TrackEdit(5, 15, 7, BOX))
 
 
+def test_a_turned_key_frame_is_not_replaced_by_an_upright_box() -> None:
+    turned = track(key(0, 0), key(10, 10, rotation=30.0), key(20, 20))
+    with pytest.raises(Unfit, match="is turned"):
+        changed(turned, TrackEdit(5, 15, 7, BOX))
+
+
 def test_the_ends_of_a_track_are_cut_off_where_it_shows_nothing() -> None:
     made = changed(track(), TrackEdit(35, 59))
     assert [(s["frame"], s["outside"]) for s in made["shapes"][-2:]] == [(30, False), (35, True)]
