@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from audit.core.annotations import Snapshot
@@ -16,7 +15,7 @@ from audit.ports import Progress
 from audit.report.crops import BUDGET_BYTES, View, data_uri, jpeg, view_of
 from audit.report.gallery import read_pixels, safe_link, shorten
 from audit.report.outlines import box_path, mask_rings
-from audit.runs import atomic
+from audit.report.pages import write_page
 
 GOOD_SHOWN, POOR_SHOWN = 60, 36
 MAX_CROP_BYTES = 45_000
@@ -65,22 +64,17 @@ def write_preview(
     shown = chosen(snapshot, found)
     drawn = dict(_pairs(snapshot, shown, kind, outline, progress))
     pairs = [drawn[m.row] for m in shown]
-    template = Environment(
-        loader=PackageLoader("audit.report", ""), autoescape=True, undefined=StrictUndefined
-    ).get_template("boxes2masks.html.j2")
-    page = template.render(
-        source=shorten(snapshot.source),
-        model=shorten(model),
-        kind=kind,
-        counts=counted(snapshot, found),
-        good=[p for p in pairs if not p.poor],
-        poor=[p for p in pairs if p.poor],
-        n_good=sum(not m.poor for m in found),
-        n_poor=sum(bool(m.poor) for m in found),
-    )
-    with atomic(path, "w") as stream:
-        # a lone surrogate in some name must not cost the page
-        stream.write(page.encode("utf-8", "replace").decode("utf-8"))
+    values = {
+        "source": shorten(snapshot.source),
+        "model": shorten(model),
+        "kind": kind,
+        "counts": counted(snapshot, found),
+        "good": [p for p in pairs if not p.poor],
+        "poor": [p for p in pairs if p.poor],
+        "n_good": sum(not m.poor for m in found),
+        "n_poor": sum(bool(m.poor) for m in found),
+    }
+    write_page(path, "boxes2masks.html.j2", values)
 
 
 def counted(snapshot: Snapshot, found: Sequence[Masked]) -> list[Counted]:

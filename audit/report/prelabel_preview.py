@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from audit.core.annotations import ShapeType, Snapshot
 from audit.core.corrections import Correction
@@ -18,7 +17,7 @@ from audit.ports import Progress
 from audit.report.crops import BUDGET_BYTES, View, data_uri, jpeg
 from audit.report.gallery import read_pixels, safe_link, shorten
 from audit.report.outlines import mask_rings
-from audit.runs import atomic
+from audit.report.pages import write_page
 
 MOST_FRAMES = 24
 MAX_PHOTO_BYTES = 120_000
@@ -62,20 +61,15 @@ def write_preview(
     colours = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(snapshot.labels)}
     frames = sorted({c.frame for c in drawn})
     shown = frames if len(frames) <= MOST_FRAMES else [frames[i] for i in _spread(len(frames))]
-    template = Environment(
-        loader=PackageLoader("audit.report", ""), autoescape=True, undefined=StrictUndefined
-    ).get_template("prelabel.html.j2")
-    page = template.render(
-        source=shorten(snapshot.source),
-        model=shorten(model),
-        counts=[(shorten(name), n, colours[name]) for name, n in Counter(c.label for c in drawn).most_common()],
-        n_shapes=len(drawn),
-        n_frames=len(frames),
-        pictures=_pictures(snapshot, drawn, shown, colours, progress),
-    )
-    with atomic(path, "w") as stream:
-        # a lone surrogate in some name must not cost the page
-        stream.write(page.encode("utf-8", "replace").decode("utf-8"))
+    values = {
+        "source": shorten(snapshot.source),
+        "model": shorten(model),
+        "counts": [(shorten(name), n, colours[name]) for name, n in Counter(c.label for c in drawn).most_common()],
+        "n_shapes": len(drawn),
+        "n_frames": len(frames),
+        "pictures": _pictures(snapshot, drawn, shown, colours, progress),
+    }
+    write_page(path, "prelabel.html.j2", values)
 
 
 def _spread(count: int) -> list[int]:

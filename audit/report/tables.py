@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from audit.core.annotations import NO_ID, Annotations, Frames
@@ -95,6 +94,8 @@ def annotations_at(run: RunFolder, rows: IntArray) -> Annotations:
 
 def annotations_of(run: RunFolder, frame: int) -> Annotations:
     """The annotations of one frame (a row of the run's frames)."""
+    import pyarrow.dataset as ds  # imports pandas, where that is installed: .2 s
+
     table = ds.dataset(run.path / "annotations.parquet").to_table(filter=pc.field("frame") == frame)
     annotations: Annotations = from_arrow(table, Annotations, run.labels)
     return annotations
