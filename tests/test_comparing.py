@@ -80,7 +80,8 @@ def test_of_many_frames_a_sample_is_studied_and_all_are_compared(
     sampled = through_files(tmp_path, snapshot, predictions)
     both = set(whole.id[:200]) & set(sampled.id[:200])
     assert len(both) > 160
-    assert len(set(sampled.frame.tolist()) & set(whole.frame.tolist())) > 250
+    frames = set(whole.frame.tolist())
+    assert len(frames & set(sampled.frame.tolist())) > 0.95 * len(frames) > 250
 
 
 def test_nothing_at_all(tmp_path: Path) -> None:
