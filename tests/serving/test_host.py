@@ -179,6 +179,31 @@ def test_a_length_that_is_none(host: Host) -> None:
             assert raw.recv(100).startswith(b"HTTP/1.1 411")
 
 
+@pytest.mark.parametrize("digits", [19, 5000, 60_000])
+def test_a_length_beyond_any_body_is_a_400_on_every_port(host: Host, digits: int) -> None:
+    head = b"Host: x\r\nx-nuclio-function-name: probe\r\nContent-Length: " + b"9" * digits + b"\r\n\r\n"
+    lines = {host.ports["probe"]: [b"POST /", b"GET /"], host.port: [b"POST /api/function_invocations"]}
+    for port, line in [(port, line) for port, of_port in lines.items() for line in of_port]:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as raw:
+            raw.sendall(line + b" HTTP/1.1\r\n" + head)
+            assert raw.recv(100).startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize(("line", "status"), [(b"POST /nothing", b"404"), (b"GET /api/functions", b"200")])
+def test_a_length_beyond_any_body_does_not_keep_a_request_waiting_that_needs_none(
+    host: Host, line: bytes, status: bytes
+) -> None:
+    with socket.create_connection(("127.0.0.1", host.port), timeout=5) as raw:
+        raw.sendall(line + b" HTTP/1.1\r\nHost: x\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n")
+        assert raw.recv(100).startswith(b"HTTP/1.1 " + status)
+
+
+def test_zeros_before_a_length_do_not_count(host: Host) -> None:
+    with socket.create_connection(("127.0.0.1", host.ports["probe"]), timeout=5) as raw:
+        raw.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + b"0" * 5000 + b"2\r\n\r\n{}")
+        assert not raw.recv(100).startswith((b"HTTP/1.1 400", b"HTTP/1.1 411"))
+
+
 def test_a_client_that_hangs_up_half_way_harms_nobody(host: Host, client: Client) -> None:
     with socket.create_connection(("127.0.0.1", host.ports["probe"]), timeout=5) as raw:
         raw.sendall(b"POST / HTTP/1.1\r\nContent-Length: 5000\r\n\r\nonly this")

@@ -17,6 +17,10 @@ IDLE_SECONDS = 120
 """A connection that says nothing for so long is closed."""
 DISCARD = 256 << 20
 """Bytes of a refused body that are still read, so that the client gets to see the refusal."""
+LENGTH_DIGITS = 18
+"""A Content-Length of more is no length of anything, and Python refuses to read one of over 4,300."""
+BEYOND = 10**LENGTH_DIGITS
+"""Stands for every length that has more digits."""
 DEFAULT_PATIENCE = 60.0
 """Seconds for an invocation through the dashboard that names no timeout."""
 
@@ -71,6 +75,10 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.send(Answer(411, body=b"Content-Length is needed"))
             return None
+        if length == BEYOND:
+            self.close_connection = True
+            self.send(Answer(400, body=b"Content-Length is beyond any body's"))
+            return None
         if length > limit:
             self.discard()
             self.send(Answer(400, body=b"Error when parsing request"))
@@ -82,16 +90,21 @@ class Handler(BaseHTTPRequestHandler):
         return data
 
     def discard(self) -> None:
-        left = min(self.length() or 0, DISCARD)
+        length = self.length() or 0
+        left = 0 if length == BEYOND else min(length, DISCARD)
         self.close_connection = True
         while left > 0 and (piece := self.rfile.read(min(left, 1 << 20))):
             left -= len(piece)
 
     def length(self) -> int | None:
+        """Bytes of the body that are announced, ``BEYOND`` for more than there can be; None if it is not told."""
         if self.headers.get("Transfer-Encoding"):
             return None
         text = self.headers.get("Content-Length", "0")
-        return int(text) if text.isascii() and text.isdigit() else None
+        if not (text.isascii() and text.isdigit()):
+            return None
+        digits = text.lstrip("0") or "0"
+        return int(digits) if len(digits) <= LENGTH_DIGITS else BEYOND
 
     def event(self, path: str, size: int, trigger_url: str) -> dict[str, Any]:
         """The event's fields as Nuclio's processor sends them, less the body."""
