@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,14 +28,17 @@ REPLACED = (
     "corrected.xml",
 )  # fmt: skip
 """Files that the commands replace or delete without a question."""
+KEPT = ("journal.jsonl", "decisions.jsonl", "blind", "checks")
+"""What people and pushes left in a folder; it stays when its audit is made again."""
 _BEGUN = re.compile(r"\.(?P<file>.+)\.[a-z0-9_]{8}")
 
 
-def check(out: Path, source: str) -> None:
+def check(out: Path, command: str, source: str) -> None:
     """Raises UsageError if a command must not write to ``out``; a folder of ours, and a new one, are fine.
 
     source: what the command reads; its own folder is never written to. Other files may lie in ``out``, as long as
-    none has a name that the commands use.
+    none has a name that the commands use. What another command or source left there when it was cut off may be
+    replaced, but not where people have decided on it, or it was pushed: that would count as of the new one.
     """
     if out.resolve() == Path(source).resolve():
         raise UsageError(f"--out {out} is what is to be read. Give another --out.")
@@ -46,13 +50,15 @@ def check(out: Path, source: str) -> None:
     foreign = _foreign(out, names)
     if foreign:
         raise UsageError(f"{out} holds a {foreign} that cvat-audit did not make. Give another --out.")
+    _check_left(out, command, source)
 
 
-def claim(out: Path) -> None:
-    """Make the folder, marked as ours, and remove what a killed process had begun to write in it."""
+def claim(out: Path, command: str, source: str) -> None:
+    """Make the folder, marked as ours and whose it is, and remove what a killed process had begun to write in it."""
+    owner = json.dumps({"command": command, "source": source})
     try:
         out.mkdir(parents=True, exist_ok=True)
-        (out / MARK).write_text(MARKED, encoding="utf-8")
+        (out / MARK).write_text(f"{MARKED}{owner}\n", encoding="utf-8")
     except OSError as error:
         raise ServiceError(f"cannot write to {out}: {error.strerror or error}") from error
     for begun in out.iterdir():
@@ -64,7 +70,7 @@ def claim(out: Path) -> None:
 def _foreign(out: Path, names: list[str]) -> str:
     """The first of these files that is not ours; "" for none."""
     mark = _mark(out / MARK)
-    if mark not in (MARKED, ""):
+    if mark is None or (mark and _owner(mark) is None):
         return MARK
     if "manifest.json" in names:
         return "" if _is_manifest(out / "manifest.json") else "manifest.json"
@@ -81,6 +87,34 @@ def _mark(path: Path) -> str | None:
         return ""
     except (OSError, ValueError):
         return None
+
+
+def _check_left(out: Path, command: str, source: str) -> None:
+    """Raises UsageError if an unfinished run of another command or source is there, with what people left on it.
+
+    A finished one says in its manifest whose it is, so each command looks for itself.
+    """
+    kept = [name for name in KEPT if (out / name).exists()]
+    owner = _owner(_mark(out / MARK) or "")
+    if not kept or not owner or (out / "manifest.json").exists():
+        return
+    if owner != {"command": command, "source": source}:
+        what = f"'cvat-audit {owner.get('command')}' of {owner.get('source')}"
+        raise UsageError(
+            f"{out} holds the {kept[0]} of {what}, which was cut off. Finish that first (the same command again), "
+            "or give another --out."
+        )
+
+
+def _owner(mark: str) -> dict[str, Any] | None:
+    """The command and the source that a mark names, none in a mark of earlier versions; None: it is no mark of ours."""
+    if not mark.startswith(MARKED):
+        return None
+    try:
+        owner = json.loads(mark.removeprefix(MARKED) or "{}")
+    except (ValueError, RecursionError):
+        return None
+    return owner if isinstance(owner, dict) else None
 
 
 def _is_table(path: Path) -> bool:

@@ -93,7 +93,7 @@ def _audit(  # noqa: PLR0913 - what ``audit`` is given, and the sorter
     auditors = [Auditor(p, _matched(p, snapshot, sorter.names, settings, progress)) for p in predictors]
     knows = _knows(auditors, len(snapshot.labels))
     _check_images(store, predictors)
-    out_folder.claim(out)
+    out_folder.claim(out, "run", snapshot.source)
     (out / "manifest.json").unlink(missing_ok=True)
     annotations, predictions = out / "annotations.parquet", out / "predictions.parquet"
     try:
@@ -154,7 +154,7 @@ def _existing(out: Path) -> Path:
 
 def _check_out(out: Path, snapshot: Snapshot) -> None:
     """Raises UsageError rather than replace another source's run, or what another command or a person made."""
-    out_folder.check(out, snapshot.source)
+    out_folder.check(out, "run", snapshot.source)
     try:
         manifest = RunFolder.open(out).manifest
     except UsageError:

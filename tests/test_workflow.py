@@ -236,11 +236,24 @@ def test_two_models_share_one_reading_of_the_images(tmp_path: Path) -> None:
     assert set(found.suggested_label[lacking].tolist()) == {LABELS.index("person")}
 
 
-def test_another_sources_run_is_not_overwritten(tmp_path: Path) -> None:
-    class Other(Store):
-        def snapshot(self, progress: Notes, take: TakeAnnotations | None = None) -> Snapshot:
-            return replace(super().snapshot(progress, take), source="test://2")
+class Other(Store):
+    """Another source."""
 
+    def snapshot(self, progress: Notes, take: TakeAnnotations | None = None) -> Snapshot:
+        return replace(super().snapshot(progress, take), source="test://2")
+
+
+def test_the_journal_of_an_audit_whose_rerun_was_killed_stays_its_own(tmp_path: Path) -> None:
+    run(tmp_path, Store(boxes([0])), Model())
+    (tmp_path / "run" / "journal.jsonl").write_text("")
+    with pytest.raises(ServiceError, match="died"):
+        run(tmp_path, Store(boxes([0])), Model(lives=2))
+    with pytest.raises(UsageError, match=r"holds the journal\.jsonl of 'cvat-audit run' of test://1"):
+        run(tmp_path, Other(boxes([0])), Model())
+    run(tmp_path, Store(boxes([0])), Model())
+
+
+def test_another_sources_run_is_not_overwritten(tmp_path: Path) -> None:
     run(tmp_path, Store(boxes([0])), Model())
     with pytest.raises(UsageError, match="holds an audit of test://1"):
         run(tmp_path, Other(boxes([0])), Model())

@@ -77,7 +77,7 @@ def find(
     if not store.has_images():
         raise UsageError("SAM needs the images, and there are none")
     segmenter = open_segmenter()
-    out_folder.claim(out)
+    out_folder.claim(out, COMMAND, snapshot.source)
     looker = _Looker(snapshot, segmenter, wanted, cache)
     found = tuple(looker.masks(store, by_frame(snapshot.annotations, rectangles(snapshot, wanted.labels)), progress))
     snapshot = looker.snapshot(_left_out(snapshot))

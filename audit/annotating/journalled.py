@@ -194,7 +194,7 @@ def _job(
 
 def check_folder(out: Path, command: str, source: str) -> None:
     """Raises UsageError rather than replace a run of another command or of another source, or a person's files."""
-    out_folder.check(out, source)
+    out_folder.check(out, command, source)
     try:
         manifest = RunFolder.open(out).manifest
     except UsageError:

@@ -110,7 +110,7 @@ def prepare(
             raise UsageError(
                 f"{predictor.name} needs the images, and there are none. Say where they are: --images DIR."
             )
-        out_folder.claim(out)
+        out_folder.claim(out, COMMAND, snapshot.source)
         file = out / "predictions.parquet"
         snapshot, audited = predict(
             store, [auditor], snapshot, file, cache=cache, progress=progress, timings=Timings()
