@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from audit.blocks import BLOCK_FRAMES, FrameTable
 from audit.calibration import write_calibration
@@ -46,7 +47,7 @@ class Comparison:
 
     knows: (models, labels) which labels each model can predict. audited: (frames,) which of them were
     predicted. annotations, predictions: the run's files, both sorted by frame. trusted: how right each of
-    several models has been, once that is known.
+    several models has been, once that is known. lowest: the score at which predictions begin.
     """
 
     snapshot: Snapshot
@@ -55,6 +56,7 @@ class Comparison:
     annotations: Path
     predictions: Path
     trusted: Trust | None = None
+    lowest: float = 0.0
 
     def judged(self, annotations: Annotations) -> BoolArray:
         """(n,) those a model can speak of: it knows the label and has seen the frame."""
@@ -99,7 +101,7 @@ def compare(
     """Write the ranked findings to ``out``. alone: what all labels together tell, without ids; ranked among them."""
     snapshot = comparison.snapshot
     frame_hw = np.column_stack([snapshot.frames.height, snapshot.frames.width])
-    comparison = replace(comparison, trusted=_trusted(comparison))
+    comparison = replace(comparison, trusted=_trusted(comparison), lowest=_lowest(comparison.predictions))
     knowledge = _study(comparison, frame_hw)
     n_annotations = n_predictions = 0
     scores: list[FloatArray] = []
@@ -149,6 +151,14 @@ def _trusted(comparison: Comparison) -> Trust | None:
     return trust_in(annotations, predictions, comparison.knows)
 
 
+def _lowest(predictions: Path) -> float:
+    """The lowest score in the file; 0 if it holds no predictions."""
+    file = pq.read_metadata(predictions)
+    column = file.schema.names.index("score")
+    groups = (file.row_group(i).column(column).statistics for i in range(file.num_row_groups))
+    return min((float(g.min) for g in groups if g is not None and g.has_min_max), default=0.0)
+
+
 def _study(comparison: Comparison, frame_hw: IntArray) -> Knowledge:
     """Learn from every k-th frame, renumbered, as if there were no others."""
     step = max(1, -(-len(comparison.snapshot.frames) // STUDY_FRAMES))
@@ -194,7 +204,7 @@ def _found(  # noqa: PLR0913, PLR0917 - what is known of the whole, for one bloc
     apart = block.annotations.track if videos.needed else None
     found = find(evidence, local, types=types, floor=floor, knowledge=knowledge, apart=apart)
     likely, faint = found[found.score >= floor], found[found.score < floor]
-    likely = with_reasons(likely, local, frame_hw, witnesses(likely, evidence))
+    likely = with_reasons(likely, local, frame_hw, witnesses(likely, evidence), lowest=comparison.lowest)
     said.hear(in_all(likely, block.first), evidence.labels, block.first)
     alone = videos.take(Findings.concat([likely, faint]), block.annotations, evidence.labels, block.first)
     return in_all(alone, block.first)

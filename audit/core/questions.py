@@ -59,7 +59,7 @@ def question(
     if span:
         sure = f"{span[0].upper()}{span[1:]} {sure}"
     if kind is FindingType.MISSING_ANNOTATION:
-        text = f"Is there {_article(suggested)} {suggested} here? {sure}"
+        text = f"Is there {article(suggested)} {suggested} here? {sure}"
         return Question(text, "Yes, add it", "No, nothing to add")
     if kind is FindingType.MISMATCHING_LABEL:
         return Question(f"{label} or {suggested}? {sure}", f"It is {suggested}", f"It is {label}")
@@ -104,7 +104,7 @@ def blind_question(label: str) -> Question:
             "Does anything in this photo lack an outline?", "Yes, something does", "No, all is outlined", other=""
         )
     name = _shown(label)
-    text = f"Is this {_article(name)} {name}, and well outlined?"
+    text = f"Is this {article(name)} {name}, and well outlined?"
     return Question(text, "Yes, it is fine", "No, something is wrong", accepts=Answer.NO)
 
 
@@ -117,7 +117,8 @@ def verdict(asked: Question, answer: Answer) -> Verdict:
     return Verdict.ACCEPT if answer is asked.accepts else Verdict.REJECT
 
 
-def _article(noun: str) -> str:
+def article(noun: str) -> str:
+    """What stands before a name: "an" or "a"."""
     return "an" if VOWEL_SOUND.match(noun.lstrip("\u2068")) else "a"
 
 

@@ -69,7 +69,7 @@ def test_missing() -> None:
     assert strong(found) == [(T.MISSING_ANNOTATION, -1)]
     assert found.suggested_xyxy[0].tolist() == BOX
     assert caption(found.type[0], "", LABELS[found.suggested_label[0]], 0.97) == "Missing label: car (97.0 %)"
-    assert found.reason[0] == "A car is predicted at 97 %; no label touches it."
+    assert found.reason[0] == "A car is predicted here at 97 %; no label touches it."
 
 
 def test_one_object_predicted_many_times_is_missing_once() -> None:
@@ -103,15 +103,14 @@ def test_a_neighbour_of_another_name_is_no_wrong_label() -> None:
 def test_extra() -> None:
     found = situation([(BOX, 0), ([400, 400, 500, 500], 0)], [(BOX, 0, 0.9)])
     assert strong(found) == [(T.EXTRA_ANNOTATION, 2)]
-    assert found.reason[0] == "No person is predicted here, not even above 1 %."
+    assert found.reason[0] == "No person is predicted here, not even at 1 %."
 
 
 def test_an_extra_label_says_what_else_is_there() -> None:
     inside = [([110.0 + 60 * i, 110, 150 + 60 * i, 200], 2, 0.6) for i in range(3)]
     found = situation([(BOX, 0)], inside, types=(T.EXTRA_ANNOTATION,))
     assert (
-        found.reason[0]
-        == "No person is predicted here, not even above 1 %. Inside it, 3 objects are predicted as truck."
+        found.reason[0] == "No person is predicted here, not even at 1 %. Inside it, 3 objects are predicted as truck."
     )
 
 
@@ -122,8 +121,8 @@ def test_an_extra_label_says_how_faint_its_own_name_is() -> None:
 
 def test_a_wrong_label_says_what_speaks_for_its_own_name() -> None:
     none, some = situation([(BOX, 1)], [(BOX, 2, 0.9)]), situation([(BOX, 1)], [(BOX, 2, 0.9), (BOX, 1, 0.07)])
-    assert none.reason[0] == "A truck is predicted here at 90 %, no car, not even above 1 %."
-    assert some.reason[0] == "A truck is predicted here at 90 %, car at no more than 7 %."
+    assert none.reason[0] == "A truck is predicted here at 90 %; no car is predicted here, not even at 1 %."
+    assert some.reason[0] == "A truck is predicted here at 90 %; car at no more than 7 %."
 
 
 def test_a_faint_prediction_speaks_against_extra() -> None:
