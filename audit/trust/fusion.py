@@ -22,13 +22,16 @@ def fuse(predictions: Predictions, knows: BoolArray, trusted: Trust | None = Non
     predictions: sorted by frame. knows: (models, labels) which labels each model can predict. trusted: how
     right each has been on this data; all alike if left out. A merged box is the mean of its members weighted by
     score and exactness; its score is the mean of theirs weighted by votes, over the models that know the
-    label: an object that only one of three equals sees keeps a third. One model's predictions, and those of
-    none, are returned as they are.
+    label: an object that only one of three equals sees keeps a third. Predictions of models that have no vote
+    on their label, though others have, are left out. One model's predictions, and those of none, are returned
+    as they are.
     """
     if len(knows) <= 1:
         return predictions, np.arange(len(predictions))
-    p = predictions
     trust = trusted or Trust(knows.astype(np.float64), np.ones(len(knows)))
+    heard = (trust.votes > 0) | (trust.votes.sum(axis=0) <= 0)
+    rows = np.flatnonzero(heard[predictions.model, predictions.label])
+    p = predictions[rows]
     weight = p.score * trust.exactness[p.model]
     vote = p.score * trust.votes[p.model, p.label]
     votes, total, box_sum = vote.copy(), weight.copy(), p.xyxy * weight[:, None]
@@ -49,7 +52,7 @@ def fuse(predictions: Predictions, knows: BoolArray, trusted: Trust | None = Non
         xyxy=box_sum[fused] / np.maximum(total[fused], TINY)[:, None],
         mask=p.mask[best[fused]],
     )
-    return merged, best[fused]
+    return merged, rows[best[fused]]
 
 
 def _same_objects(p: Predictions, boxes: FloatArray, fused: IntArray, new: IntArray) -> tuple[IntArray, IntArray]:

@@ -36,7 +36,7 @@ def test_nothing_to_go_by_leaves_models_alike(models: int) -> None:
 def test_who_agrees_with_the_labels_has_the_votes() -> None:
     found = trust_in(LABELS, together(predicted(0), predicted(1, wrong=True)), BOTH)
     assert found.votes[0] == pytest.approx([1.0, 1.0])
-    assert found.votes[1] == pytest.approx([LEAST**SHARPNESS] * 2)
+    assert found.votes[1] == pytest.approx([0, 0])
 
 
 def test_agreement_is_told_by_name_and_shrunk() -> None:
@@ -59,14 +59,28 @@ def test_tight_boxes_weigh_more_and_the_fused_box_lies_nearer_to_them() -> None:
     assert (fused.xyxy[:, 0] - 50 < 4).all()
 
 
-def test_a_useless_model_changes_next_to_nothing() -> None:
+def test_a_useless_model_changes_nothing() -> None:
     good, noise = predicted(0), predicted(1, wrong=True)
-    trusted = trust_in(LABELS, together(good, noise), BOTH)
-    fused, members = fuse(together(good, noise), BOTH, trusted)
-    right = fused.label == LABELS.label[fused.frame]
-    assert fused.score[right] == pytest.approx(good.score, abs=0.001)
-    assert fused.score[~right].max() < 0.001
-    assert len(members) == len(fused)
+    for first, second in ((good, noise), (noise.replace(model=np.zeros(N)), good.replace(model=np.ones(N)))):
+        both = together(first, second)
+        fused, members = fuse(both, BOTH, trust_in(LABELS, both, BOTH))
+        assert fused.label.tolist() == LABELS.label.tolist()
+        assert fused.score == pytest.approx(good.score)
+        assert both.label[members].tolist() == LABELS.label.tolist()
+
+
+def test_a_useless_model_is_heard_on_what_only_it_knows() -> None:
+    good, noise = predicted(0)[LABELS.label == 0], predicted(1, wrong=True)
+    knows = np.array([[True, False], [True, True]])
+    trusted = trust_in(LABELS, together(good, noise), knows)
+    assert trusted.votes[1, 0] == 0 < trusted.votes[1, 1]
+    fused, _ = fuse(together(good, noise), knows, trusted)
+    assert np.bincount(fused.label).tolist() == [N // 2, N // 2]
+
+
+def test_two_useless_models_are_both_heard() -> None:
+    noise = together(predicted(0, wrong=True), predicted(1, wrong=True))
+    assert (trust_in(LABELS, noise, BOTH).votes > 0).all()
 
 
 def test_predictions_of_score_zero_are_merged_without_dividing_by_it() -> None:
