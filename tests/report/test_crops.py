@@ -73,6 +73,13 @@ def test_small_crops_are_enlarged_and_large_ones_reduced() -> None:
         assert picture.size == (480, 360)
 
 
+def test_a_crop_that_is_sharp_enough_is_not_enlarged() -> None:
+    picture = Image.open(io.BytesIO(jpeg(NOISE, View(10, 10, 400, 300), 10**6)))
+    assert picture.size == (400, 300)
+    bound = Image.open(io.BytesIO(jpeg(NOISE, View(10, 10, 400, 300), 5_000)))
+    assert max(bound.size) < 320
+
+
 def test_a_crop_keeps_to_its_bytes() -> None:
     free, bound = jpeg(NOISE, View(0, 0, 1200, 900), 10**6), jpeg(NOISE, View(0, 0, 1200, 900), 20_000)
     assert len(free) > 20_000 >= len(bound)
