@@ -29,9 +29,9 @@ class XmlCopy:
             raise UsageError(f"{where}: is not whole XML ({error})") from None
         self._frames = snapshot.frames
         images = self._root.findall("image")
-        self._images: dict[tuple[str | None, int | None], list[Element]] = {}
+        self._images: dict[str | None, list[Element]] = {}
         for image in images:
-            self._images.setdefault((image.get("name"), whole(image.get("id"))), []).append(image)
+            self._images.setdefault(image.get("name"), []).append(image)
         shapes = [(image, e) for image in images for e in image if e.tag in READERS]
         self._shapes = dict(enumerate(shapes, start=1))
 
@@ -62,13 +62,16 @@ class XmlCopy:
         return int(self._frames.height[frame]), int(self._frames.width[frame])
 
     def _image(self, frame: int) -> Element:
-        """The frame's element. Raises Unfit unless exactly one has its name, number and, where stated, task."""
+        """The frame's element. Raises Unfit unless exactly one has its name and, where stated, task.
+
+        Its number counts only between several of that name: a project's export counts on over tasks.
+        """
         name, number, task = self._frames.name[frame], int(self._frames.number[frame]), int(self._frames.task[frame])
-        found = self._images.get((name, number), [])
-        stated = [i for i in found if whole(i.get("task_id", "")) in (None, task)]
-        if len(stated) != 1:
-            raise Unfit(f"the export has {len(stated)} images '{name[:60]}' with number {number}")
-        return stated[0]
+        stated = [i for i in self._images.get(name, []) if whole(i.get("task_id", "")) in (None, task)]
+        found = stated if len(stated) == 1 else [i for i in stated if whole(i.get("id")) == number]
+        if len(found) != 1:
+            raise Unfit(f"the export has {len(found)} images '{name[:60]}' with number {number}")
+        return found[0]
 
 
 def _place(proposal: Proposal, shape: ShapeType, hw: tuple[int, int]) -> dict[str, str]:

@@ -56,6 +56,7 @@ class _Reader:
             self.reading.problems.add(where, f"has no name or no usable id ('{shown}'); left out with its shapes")
             return NO_ID
         task = self._task(image)
+        number = task.number_of(number)
         if (task.id, number) in self.seen:
             self.reading.problems.add(where, f"has id {number}, which an earlier image has too; left out")
             return NO_ID

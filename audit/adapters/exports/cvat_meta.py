@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from xml.etree.ElementTree import Element  # types only: defusedxml does the parsing
 
 from audit.adapters.exports.numbers import whole
@@ -28,7 +28,9 @@ class TaskMeta:
     """What the XML says of a task (or of the part of it that a job export holds).
 
     start, step: the first frame's number in the original media and the distance of frames.
-    size: frames, -1 if not stated. size_wh: of a video, as stated.
+    size: frames, -1 if not stated. size_wh: of a video, as stated. subset: "" if not stated.
+    offset: what the document adds to the numbers of this task: a project's export counts on over the tasks of a subset.
+    folder: where the export keeps its images; those of a project have one for each subset.
     """
 
     id: int
@@ -37,6 +39,9 @@ class TaskMeta:
     step: int
     size_wh: tuple[str, str]
     segments: tuple[Segment, ...]
+    subset: str = ""
+    offset: int = 0
+    folder: str = "images/"
 
     def job_of(self, number: int) -> int:
         """The job whose segment holds the frame with this number, -1 if none is stated."""
@@ -46,6 +51,11 @@ class TaskMeta:
     def numbers(self) -> range:
         """The frame numbers of the media in this export."""
         return range(self.start, self.start + self.step * max(self.size, 0), self.step)
+
+    def number_of(self, stated: int) -> int:
+        """The frame's number in its task, of the number that the document gives it."""
+        number = stated - self.offset
+        return number if number >= self.start else stated
 
 
 def read_meta(meta: Element, reading: Reading) -> dict[int, TaskMeta]:
@@ -60,8 +70,22 @@ def read_meta(meta: Element, reading: Reading) -> dict[int, TaskMeta]:
         tasks[task.id] = task
         assignee = _text(element, "assignee/username") if element.tag == "job" else ""
         reading.jobs += [Job(s.job, task.id, assignee) for s in task.segments]
+    if meta.find("project") is not None:
+        tasks = _counted_on(tasks)
     reading.link = _link(meta, list(tasks.values()))
     return tasks
+
+
+def _counted_on(tasks: dict[int, TaskMeta]) -> dict[int, TaskMeta]:
+    """The tasks of a project with the offsets that CVAT gives those of one subset, in the document's order."""
+    reached: dict[str, int] = {}
+    counted = {}
+    for key, task in tasks.items():
+        offset = reached.get(task.subset, 0)
+        folder = f"images/{task.subset}/" if task.subset else task.folder
+        counted[key] = replace(task, offset=offset, folder=folder)
+        reached[task.subset] = offset + task.start + task.step * max(task.size, 0)
+    return counted
 
 
 def _task(element: Element, meta: Element) -> TaskMeta:
@@ -76,6 +100,7 @@ def _task(element: Element, meta: Element) -> TaskMeta:
         step=max(int(step.group(1)), 1) if step else 1,
         size_wh=("0", "0") if size is None else (_text(size, "width"), _text(size, "height")),
         segments=tuple(s for e in element.iter("segment") if (s := _segment(e)) is not None),
+        subset=_text(element, "subset"),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from heapq import heappop, heappush
 from typing import NamedTuple
 from xml.etree.ElementTree import Element  # types only: defusedxml does the parsing
@@ -20,8 +21,8 @@ from audit.core.annotations import NO_ID
 from audit.errors import UsageError
 from audit.ports import Advance
 
-NameFrames = Callable[[range], list[str]]
-"""Gives the image names of frame numbers; the XML of a video names none."""
+NameFrames = Callable[[range, str], list[str]]
+"""Gives the image names of frame numbers and of the folder that they lie in; the XML of a video names none."""
 
 
 WINDOW = 1024
@@ -92,10 +93,16 @@ class _Reader:
             self.rows[task.id] = _Rows(
                 numbers,
                 (
-                    self.reading.frames.add(label, n, size, task=task.id, job=task.job_of(n))
-                    for n, label in zip(numbers, self.name_frames(numbers), strict=True)
+                    self.reading.frames.add(label, n, size, task=task.id, job=task.job_of(n), subset=task.subset)
+                    for n, label in zip(numbers, self._names(task), strict=True)
                 ),
             )
+
+    def _names(self, task: TaskMeta) -> list[str]:
+        """Names of the task's images, which the document's numbers are part of."""
+        numbers = task.numbers()
+        counted = range(numbers.start + task.offset, numbers.stop + task.offset, numbers.step)
+        return self.name_frames(counted, task.folder)
 
     def _track(self, track: Element, shapes: Iterator[Element]) -> None:
         task = self._task(track)
@@ -107,7 +114,7 @@ class _Reader:
         label = self.reading.labels.code(track.get("label", ""), f"{self.where}: {where}")
         rows = self.rows[task.id]
         source = track.get("source", "manual")
-        keys = in_order(self._keys(shapes, where, rows), lambda key: self._late(key, where))
+        keys = in_order(self._keys(shapes, where, task), lambda key: self._late(key, where))
         for key in filled(keys, task.numbers()):
             row = rows[key.number]
             if row >= 0 and key.shape is not None:
@@ -124,12 +131,14 @@ class _Reader:
         said = f"comes more than {WINDOW} shapes after later frames; left out"
         self.reading.problems.add(f"{where}, frame {key.number}", said)
 
-    def _keys(self, shapes: Iterator[Element], where: str, rows: _Rows) -> Iterator[Key]:
+    def _keys(self, shapes: Iterator[Element], where: str, task: TaskMeta) -> Iterator[Key]:
         """The shapes as they are written; a bad one is a problem and missing."""
+        rows = self.rows[task.id]
         for element in shapes:
-            number = whole(element.get("frame", ""))
+            stated = whole(element.get("frame", ""))
             if element.tag not in READERS:
                 continue
+            number = None if stated is None else task.number_of(stated)
             if number is None or number not in rows:
                 said = element.get("frame", "")[:30]
                 self.reading.problems.add(where, f"shape on frame '{said}', which the task does not have; left out")
@@ -203,4 +212,4 @@ def _last_frame(files: Files, name: str) -> int:
 
 def _reaching(task: TaskMeta, last: int) -> TaskMeta:
     size = max(0, (last - task.start) // task.step + 1)
-    return TaskMeta(task.id, size, task.start, task.step, task.size_wh, task.segments)
+    return replace(task, size=size)

@@ -10,6 +10,8 @@ from audit.adapters.exports.archive import FileError, Files, safe_name
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".jp2", ".avif", ".jfif")
 FOLDERS = ("", "images/", "images/default/", "data/")
 """Where the formats keep a frame that their lists name without a folder."""
+ENDINGS = (".PNG", ".png", ".jpg", ".jpeg")
+"""Of files whose name is listed without one, as CVAT for images lists ``frame_000012`` of a video."""
 
 
 class Library:
@@ -36,23 +38,26 @@ class Library:
         clean = safe_name(name)
         folders = (f"images/{subset}/", f"{subset}/", *FOLDERS) if subset and safe_name(subset) else FOLDERS
         bare = clean.removeprefix("images/")
-        for candidate in dict.fromkeys(f"{self.base}{f}{n}" for n in (clean, bare) for f in folders):
+        endings = ("",) if clean.lower().endswith(SUFFIXES) else ("", *ENDINGS)
+        names = (f"{self.base}{f}{n}{ending}" for ending in endings for n in (clean, bare) for f in folders)
+        for candidate in dict.fromkeys(names):
             if self.files.has(candidate):
                 return candidate
-        return self._by_base(clean.rsplit("/", 1)[-1])
+        return self._by_base([f"{clean.rsplit('/', 1)[-1]}{ending}" for ending in endings])
 
     def forget(self) -> None:
         """Give back what was noted of the names; the next search notes it again."""
         self._by_base_name = None
 
-    def _by_base(self, base_name: str) -> str:
+    def _by_base(self, base_names: list[str]) -> str:
         if self._by_base_name is None:
             self._by_base_name = _index(self.names())
-        found = self._by_base_name.get(base_name)
-        if isinstance(found, str) and self.files.has(found):
-            return found
-        if isinstance(found, int):
-            raise FileError(f"{found} image files are called '{base_name}', in different folders; which is meant?")
+        for base_name in base_names:
+            found = self._by_base_name.get(base_name)
+            if isinstance(found, str) and self.files.has(found):
+                return found
+            if isinstance(found, int):
+                raise FileError(f"{found} image files are called '{base_name}', in different folders; which is meant?")
         raise FileError(f"its image was not found in {self.files.where}")
 
 
@@ -66,23 +71,33 @@ def _index(names: Iterator[str]) -> dict[str, str | int]:
     return index
 
 
-def video_frame_names(library: Library, numbers: range) -> tuple[list[str], str]:
+def video_frame_names(library: Library, numbers: range, folder: str = "images/") -> tuple[list[str], str]:
     """Names for the frames of a video, whose XML names none, and a line to tell the user ("" for none).
 
     CVAT calls the files of a video ``frame_000012.PNG``; those of an image task keep their names and
-    come in order, which can be told only if there are as many as frames.
+    come in order, which can be told only if there are as many as frames. folder: where those of this task lie, if the
+    library has it.
     """
+    paths = _within(library, folder)
     stems = [f"frame_{n:06d}" for n in numbers]
-    files = {n.rsplit("/", 1)[-1].rsplit(".", 1)[0]: n for n in library.names()}
+    files = {n.rsplit("/", 1)[-1].rsplit(".", 1)[0]: n for n in paths}
     if not files or any(stem in files for stem in stems):
         return [files[s].rsplit("/", 1)[-1] if s in files else s for s in stems], ""
-    ordered = sorted((n.removeprefix(library.base) for n in library.names()), key=_natural)
+    ordered = sorted(paths, key=_natural)
     if len(ordered) != len(stems):
         return stems, (
             f"the export has {len(ordered)} images for {len(stems)} frames and no names to tell which is which: "
             "no image is used"
         )
     return ordered, "the export does not name its frames: images were given to them in the order of their names"
+
+
+def _within(library: Library, folder: str) -> list[str]:
+    """Paths below the first of the places that has any. Images given apart may lie in any folders."""
+    names = [n.removeprefix(library.base) for n in library.names()]
+    in_subsets = folder != "images/" and any(n.startswith("images/") for n in names)
+    places = [folder, folder.removeprefix("images/")] + ([] if in_subsets else [""])
+    return next((f for p in places if (f := [n.removeprefix(p) for n in names if n.startswith(p)])), [])
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

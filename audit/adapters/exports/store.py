@@ -78,7 +78,7 @@ class ExportStore:
         if self.format == "cvat-images":
             cvat_images.read(files, members[0], reading, advance)
         elif self.format == "cvat-video":
-            cvat_video.read(files, members[0], reading, advance, lambda numbers: self._video_names(numbers, reading))
+            cvat_video.read(files, members[0], reading, advance, self._video_names(reading))
         elif self.format == "coco":
             coco.read(files, members, reading, advance)
         elif self.format == "datumaro":
@@ -86,9 +86,12 @@ class ExportStore:
         else:
             yolo.read(files, members[0], reading, self._library, advance)
 
-    def _video_names(self, numbers: range, reading: Reading) -> list[str]:
-        names, note = video_frame_names(self._library, numbers)
-        reading.notes += [note] if note else []
+    def _video_names(self, reading: Reading) -> cvat_video.NameFrames:
+        def names(numbers: range, folder: str) -> list[str]:
+            found, note = video_frame_names(self._library, numbers, folder)
+            reading.notes += [note] if note and note not in reading.notes else []
+            return found
+
         return names
 
     def _image(self, snapshot: Snapshot, frame: int) -> FrameImage:

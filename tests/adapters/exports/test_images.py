@@ -104,3 +104,12 @@ def test_the_names_of_all_images_are_kept_only_while_they_are_read(opened, tmp_p
     assert len(list(reading)) == 1
     assert store._library._by_base_name is None
     assert [isinstance(i, FrameImage) for i in store.images(snapshot, [1])] == [True]
+
+
+def test_frames_of_a_video_are_listed_without_the_ending_that_their_files_have(opened, stored):
+    """As CVAT for images writes them for a task that is a video."""
+    files = {"annotations.xml": export("frame_000000", "frame_000001", "no.dots")}
+    store = opened(stored(files | {"images/frame_000001.PNG": picture(7, 5), "elsewhere/no.dots.jpg": picture(8, 5)}))
+    missing, found, apart = store.images(store.snapshot(Silent()), [0, 1, 2])
+    assert "was not found" in missing.reason
+    assert (found.data, apart.data) == (picture(7, 5), picture(8, 5))
