@@ -128,8 +128,8 @@ def _label_evidence(
     rival = at(pairs.right, rival_pair, NO_ID)
     smaller = np.minimum(sizes[0][pairs.left], sizes[1][pairs.right])
     guest_label, guest_count = _guests(n, predictions, sizes[1], pairs, same)
-    own = np.full(n, NO_ID)
-    own[pairs.left[matched]] = pairs.right[matched]
+    own, matched_iou = np.full(n, NO_ID), np.zeros(n)
+    own[pairs.left[matched]], matched_iou[pairs.left[matched]] = pairs.right[matched], pairs.iou[matched]
     over, label_iou, twin_iou = _beside(labels, sizes[0])
     return LabelEvidence(
         row=np.arange(n),
@@ -141,6 +141,7 @@ def _label_evidence(
         own_prediction=own,
         own_score=at(predictions.score, own, 0.0),
         own_xyxy=at(predictions.xyxy, own, np.nan),
+        matched_iou=matched_iou,
         rival_support=rival_support,
         rival_prediction=rival,
         rival_label=at(predictions.label, rival, NO_ID),

@@ -117,6 +117,6 @@ def low_overlap(evidence: Evidence, rows: IntArray, score: FloatArray) -> Findin
         suggested_label=e.label,
         xyxy=e.xyxy,
         suggested_xyxy=e.own_xyxy,
-        iou=e.own_iou,
+        iou=e.matched_iou,
         prediction_score=e.own_score,
     )

@@ -16,7 +16,8 @@ class LabelEvidence(Table):
     """One row per annotation that a model can judge. Rows point into the snapshot and the run's predictions.
 
     own_*: the prediction of the same name matched to it one to one; ``own_support`` is the best
-    score × IoU of that name, ``own_iou`` the best overlap with any prediction of that name.
+    score × IoU of that name, ``own_iou`` the best overlap with any prediction of that name, ``matched_iou`` the
+    overlap with the one that is matched to it.
     rival_*: the best prediction of another name that no label of that name explains.
     any_support: the best score × IoU of any name. own_best: the highest score of its own name that overlaps
     it by ``MATCH_IOU``; part_support: the best score × shared area / smaller area of its own name.
@@ -41,6 +42,7 @@ class LabelEvidence(Table):
     own_prediction: IntArray = column(np.int64, NO_ID)
     own_score: FloatArray = column(np.float64, 0.0)
     own_xyxy: FloatArray = column(np.float64, np.nan, width=4)
+    matched_iou: FloatArray = column(np.float64, 0.0)
     rival_support: FloatArray = column(np.float64, 0.0)
     rival_prediction: IntArray = column(np.int64, NO_ID)
     rival_label: IntArray = column(np.int64, NO_ID)

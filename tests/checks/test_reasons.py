@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from audit.checks.evidence import gather
+from audit.checks.low_overlap import low_overlap
 from audit.checks.reasons import sides_off, with_reasons, witnesses
 from audit.core.annotations import Annotations, Frames, Predictions, Snapshot
 from audit.core.findings import Findings, FindingType
@@ -18,17 +19,22 @@ Labelled = list[tuple[list[float], int]]
 Predicted = list[tuple[list[float], int, float]]
 
 
-def said(kind: FindingType, labels: Labelled, predictions: Predicted, lowest: float = 0.01, **of: object) -> str:
-    """The sentence of a finding of this kind on the first label. of: the finding's other columns."""
+def tables(labels: Labelled, predictions: Predicted) -> tuple[Annotations, Predictions]:
+    """Of one frame."""
     a = Annotations(
         xyxy=[b for b, _ in labels],
         frame=[0] * len(labels),
         label=[c for _, c in labels],
         annotation_id=np.arange(len(labels)) + 1,
     )
-    p = Predictions(
+    return a, Predictions(
         xyxy=[b for b, _, _ in predictions], label=[c for _, c, _ in predictions], score=[s for _, _, s in predictions]
     )
+
+
+def said(kind: FindingType, labels: Labelled, predictions: Predicted, lowest: float = 0.01, **of: object) -> str:
+    """The sentence of a finding of this kind on the first label. of: the finding's other columns."""
+    a, p = tables(labels, predictions)
     evidence = gather(a, p, judged=np.ones(len(a), bool), frame_hw=HW)
     frames = Frames(name=["a.jpg"], number=[0], width=[600], height=[600])
     about = {"annotation": [0], "label": [labels[0][1]], "xyxy": [labels[0][0]]} if labels else {}
@@ -83,6 +89,16 @@ def test_a_wrong_label_does_not_deny_what_lies_close() -> None:
     assert said(T.MISMATCHING_LABEL, [(BOX, 0)], [close, (BOX, 1, 0.5)], **of) == (
         "An umbrella is predicted here at 50 %; the person predicted closest overlaps this shape by only 5 % (IoU)."
     )
+
+
+def test_the_overlap_told_is_that_with_the_box_proposed() -> None:
+    labels: Labelled = [(BOX, 0)]
+    predictions: Predicted = [([100.0, 100, 300, 220], 0, 0.9), ([100.0, 100, 300, 280], 0, 0.02)]
+    evidence = gather(*tables(labels, predictions), judged=np.ones(1, bool), frame_hw=HW)
+    found = low_overlap(evidence, np.array([0]), np.array([0.5]))
+    assert found.suggested_xyxy[0].tolist() == predictions[0][0]
+    assert found.iou == pytest.approx([0.6])
+    assert evidence.labels.own_iou == pytest.approx([0.9])  # of the faint one, by which it counts as less slipped
 
 
 @pytest.mark.parametrize(
