@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import betaincinv
 
 from audit.core.table import FloatArray, IntArray, Table, column
+from audit.trust.beta import beta_quantile
 
 MOST_BINS = 10
 FEWEST_IN_BIN = 15
@@ -56,5 +56,5 @@ def jeffreys(hits: FloatArray, trials: FloatArray | IntArray) -> tuple[FloatArra
     Brown, Cai, DasGupta 2001, "Interval estimation for a binomial proportion", section 3.
     """
     k, n = np.asarray(hits, np.float64), np.asarray(trials, np.float64)
-    low = np.where(k > 0, betaincinv(k + 0.5, n - k + 0.5, 0.025), 0.0)
-    return low, np.where(k < n, betaincinv(k + 0.5, n - k + 0.5, 0.975), 1.0)
+    low = np.where(k > 0, beta_quantile(0.025, k + 0.5, n - k + 0.5), 0.0)
+    return low, np.where(k < n, beta_quantile(0.975, k + 0.5, n - k + 0.5), 1.0)
