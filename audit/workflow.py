@@ -87,8 +87,7 @@ def _audit(  # noqa: PLR0913 - what ``audit`` is given, and the sorter
     _check_out(out, snapshot)
     with timings.stage("predict"):
         predictors = open_predictors(snapshot)
-    for line in (line for p in predictors for line in p.notes):
-        progress.note(line)
+    snapshot = replace(snapshot, notes=(*snapshot.notes, *(line for p in predictors for line in p.notes)))
     _check_mapping(settings, predictors)
     auditors = [Auditor(p, _matched(p, snapshot, sorter.names, settings, progress)) for p in predictors]
     knows = _knows(auditors, len(snapshot.labels))

@@ -149,14 +149,14 @@ def test_a_missing_label_on_the_frame_that_has_none(tmp_path: Path) -> None:
     found = folder.findings()
     assert found.type.tolist() == [FindingType.MISSING_ANNOTATION]
     assert found.frame.tolist() == [4]
-    assert found.reason[0].startswith("A person is predicted at 90 %")
+    assert found.reason[0].startswith("A person is predicted here at 90 %")
     assert folder.predictions_at(found.prediction).xyxy.tolist() == [BOX]
     assert notes.done == {"Reading images": 6, "Predicting": 6, "Comparing": 6}
     types, scores = next(folder.types_and_scores())
     assert types.tolist() == found.type.tolist()
     assert scores.tolist() == found.score.tolist()
     assert model.closed
-    assert notes.lines == ["a note"]
+    assert folder.manifest["notes"] == ["a note"]
     assert set(folder.manifest["timings"]) == {"pull", "predict", "find"}
     assert folder.frames().sha256[0] == hashlib.sha256(picture(0)).hexdigest()
     assert folder.snapshot().frame_link(3) == "http://x/3"

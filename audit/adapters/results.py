@@ -17,6 +17,7 @@ from audit.adapters.exports.jsonstream import NullForNan
 from audit.adapters.exports.rle import ShapeError, from_coco
 from audit.adapters.jsondepth import ShallowOnly, TooDeepError
 from audit.adapters.results_lookup import AMBIGUOUS, UNKNOWN, Classes, Images, Key, RowError
+from audit.adapters.results_places import Places
 from audit.core.annotations import Predictions, Snapshot
 from audit.core.masks import box_of, rle_of_rings
 from audit.core.table import objects
@@ -156,9 +157,10 @@ def _fill(rows: _Rows, path: Path, values: Iterator[Any], images: Images, classe
     """Read every row; gives what the user should know."""
     missed = {UNKNOWN: 0, AMBIGUOUS: 0}
     number, example = 0, ""
+    places = Places()
     for number, row in enumerate(values, start=1):
         try:
-            picture = _add(rows, row, images, classes)
+            picture = _add(rows, row, images, classes, places)
         except (RowError, ShapeError) as error:
             raise UsageError(f"{path}: row {number}: {error}") from None
         if picture < 0:
@@ -168,10 +170,11 @@ def _fill(rows: _Rows, path: Path, values: Iterator[Any], images: Images, classe
     notes = _notes(path, missed, number, example)
     if number and not rows.count:
         raise UsageError(f"{notes[0]}. Do the predictions belong to these images?")
-    return notes if number else (f"{path.name} holds no predictions",)
+    places.check(path)
+    return (*notes, *places.notes(path)) if number else (f"{path.name} holds no predictions",)
 
 
-def _add(rows: _Rows, row: Any, images: Images, classes: Classes) -> int:
+def _add(rows: _Rows, row: Any, images: Images, classes: Classes, places: Places) -> int:
     """The row's picture, or ``UNKNOWN`` or ``AMBIGUOUS`` for a row that is good but fits no frame."""
     if not isinstance(row, dict):
         raise RowError(f"is {type(row).__name__}, expected an object")
@@ -189,6 +192,7 @@ def _add(rows: _Rows, row: Any, images: Images, classes: Classes) -> int:
         raise RowError("has no bbox, and a polygon cannot be drawn in an image of unknown size")
     if xyxy is None and mask is not None:
         xyxy = box_of(mask, mask_hw).tolist()
+    places.add(xyxy or (), images.size_hw(picture))
     rows.add(picture, label, score, xyxy or (), mask)
     return picture
 
@@ -209,7 +213,8 @@ def _score(row: Mapping[str, Any]) -> float:
 def _xyxy(bbox: Any) -> list[float]:
     good = isinstance(bbox, list) and len(bbox) == 4 and all(_is_number(v) for v in bbox)
     if not good or bbox[2] < 0 or bbox[3] < 0:
-        raise RowError(f"bbox is {repr(bbox)[:80]}, expected [x, y, width, height] in pixels")
+        shown = repr(bbox).replace("None", "null or NaN")[:80]
+        raise RowError(f"bbox is {shown}, expected [x, y, width, height] in pixels")
     x, y, w, h = (float(v) for v in bbox)
     return [x, y, x + w, y + h]
 

@@ -74,8 +74,16 @@ class Images:
 
     @cached_property
     def _stems(self) -> dict[Key, int]:
-        stems = [(path.stem, picture) for picture, path in self._paths()]
-        return _index([*stems, *((int(stem), picture) for stem, picture in stems if stem.isdecimal())])
+        paths = list(self._paths())
+        stems = [(path.stem, picture) for picture, path in paths]
+        within = [(str(path.with_suffix("")), picture) for picture, path in paths if len(path.parts) > 1]
+        return _index([*stems, *within, *((int(stem), picture) for stem, picture in stems if stem.isdecimal())])
+
+    @cached_property
+    def _tails(self) -> dict[Key, int]:
+        """Pictures by the last folders of their path and its name."""
+        parts = [(path.parts, picture) for picture, path in self._paths()]
+        return _index(("/".join(p[i:]), picture) for p, picture in parts for i in range(1, len(p) - 1))
 
     @cached_property
     def _places(self) -> dict[tuple[int, int], int]:
@@ -91,13 +99,19 @@ class Images:
         if name is None:
             return []
         path = PurePosixPath(_plain(name))
-        return [self._names.get(str(path), UNKNOWN), self._bases.get(path.name, UNKNOWN)]
+        found = [self._names.get(str(path), UNKNOWN), self._bases.get(path.name, UNKNOWN)]
+        return [*self._by_tail(path), AMBIGUOUS] if found == [UNKNOWN, AMBIGUOUS] else found
+
+    def _by_tail(self, path: PurePosixPath) -> list[int]:
+        """Pictures whose path is the end of this one, by whole folders, or the other way round."""
+        shorter = ["/".join(path.parts[i:]) for i in range(1, len(path.parts) - 1)]
+        return [*(self._names.get(name, UNKNOWN) for name in shorter), self._tails.get(str(path), UNKNOWN)]
 
     def _by_id(self, image_id: Key | None) -> list[int]:
         if image_id is None:
             return []
         whole = int(image_id) if isinstance(image_id, str) and image_id.isdecimal() else image_id
-        if self._ids:  # the source numbers its images itself: a stem that looks like a number is none
+        if self._ids and isinstance(whole, int):  # the source numbers its images itself: no number is a stem
             own = [self._ids.get(whole, UNKNOWN)]
         else:
             own = [self._stems.get(image_id, UNKNOWN), self._stems.get(whole, UNKNOWN)]
