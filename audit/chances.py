@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
-from audit.core.decisions import Decision, Verdict, agreed
+from audit.core.decisions import Decision, Verdict
 from audit.core.findings import Findings
 from audit.core.table import BoolArray, FloatArray
-from audit.trust.verdicts import facts_of, learnt_from
+from audit.trust.verdicts import Facts, learnt_from
 
 
-def p_error(findings: Findings, said: Sequence[Decision]) -> FloatArray:
+def p_error(facts: Facts, said: Mapping[int, Verdict]) -> FloatArray:
     """(n,) chance of each finding to be real, by its score and what the verdicts teach; 1 or 0 where one is in.
 
-    findings: all of a run, with ids. said: its decisions, oldest first. Without verdicts it is the score.
+    facts: of all findings of a run. said: by row, the verdict on it. Without verdicts it is the score.
     """
     if not said:
-        return np.clip(np.nan_to_num(findings.score, nan=0.0), 0.0, 1.0)
-    judged, real = settled(findings, agreed(said))
-    facts = facts_of(findings)
+        return np.clip(np.nan_to_num(facts.score, nan=0.0), 0.0, 1.0)
+    judged, real = np.zeros(len(facts), bool), np.zeros(len(facts))
+    rows = [row for row, verdict in said.items() if verdict in (Verdict.ACCEPT, Verdict.REJECT)]
+    judged[rows] = True
+    real[rows] = [said[row] is Verdict.ACCEPT for row in rows]
     chance = learnt_from(facts[judged], real[judged]).chance(facts)
     return np.where(judged, real, chance)
 

@@ -47,6 +47,7 @@ def decide(  # noqa: PLR0913, PLR0917 - one parameter per option
     may be joined by commas. All or nothing: one unknown id, and nothing is noted.
     """
     from audit.decisions import append
+    from audit.run_rows import SortedIds
     from audit.runs import RunFolder
 
     opened = RunFolder.open(run)
@@ -56,7 +57,7 @@ def decide(  # noqa: PLR0913, PLR0917 - one parameter per option
         raise UsageError("--label goes with --accept")
     if not given and file is None:
         raise UsageError("nothing to decide: give --accept, --reject, --unsure or --retract with ids, or --from FILE")
-    ids, who = sorted(map(str, opened.findings().id)), reviewer or getpass.getuser()
+    ids, who = SortedIds(opened), reviewer or getpass.getuser()
     made = [_decision(text, verdict, label if verdict is Verdict.ACCEPT else "", who, ids) for text, verdict in given]
     made += _from_csv(file, who, ids) if file else []
     _check(made, opened.labels)

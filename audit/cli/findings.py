@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from audit.cli.options import RUN, finding_type, share
 from audit.core.findings import FindingType
 
+if TYPE_CHECKING:
+    from audit.report.rows import FindingRows
+
 TABLE_ROWS = 50
 """Rows a table shows unless told otherwise; JSON and CSV give all."""
+BAR_STEP = 500
+"""Rows after which the bar moves: a tenth of a second."""
 
 
 @click.command(short_help="List what an audit found, worst first.")
@@ -52,8 +59,25 @@ def findings(  # noqa: PLR0913, PLR0917 - one parameter per option
     most = limit if as_json or as_csv else None
     rows = iter_finding_rows(opened, types=types, labels=labels, min_score=min_score, precision=precision, limit=most)
     if as_json:
-        write_json(rows, sys.stdout)
+        write_json(_with_bar(rows), sys.stdout)
     elif as_csv:
-        write_csv(rows, sys.stdout)
+        write_csv(_with_bar(rows), sys.stdout)
     else:
         write_table(rows, sys.stdout, limit=limit or TABLE_ROWS)
+
+
+def _with_bar(rows: FindingRows) -> Iterable[dict[str, Any]]:
+    """The rows, with a bar for whoever waits for a file or a pipe to fill; beside rows on the terminal it would be in
+    their way."""
+    return _advancing(rows) if sys.stderr.isatty() and not sys.stdout.isatty() else rows
+
+
+def _advancing(rows: FindingRows) -> Iterator[dict[str, Any]]:
+    from audit.cli.progress import TerminalProgress
+
+    with TerminalProgress().task("Findings", len(rows)) as advance:
+        for number, row in enumerate(rows, 1):
+            yield row
+            if number % BAR_STEP == 0:
+                advance(BAR_STEP)
+        advance(len(rows) % BAR_STEP)

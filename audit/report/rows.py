@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from audit import decisions
 from audit.chances import p_error
 from audit.core.annotations import Annotations, Frames, Snapshot
+from audit.core.decisions import Verdict, agreed
 from audit.core.findings import Findings, FindingType
 from audit.core.table import FloatArray, IntArray, ObjectArray, objects
 from audit.errors import UsageError
+from audit.run_rows import finding_blocks, finding_keys, findings_named, frames_told, told_frames
 from audit.runs import RunFolder
 from audit.trust.precision import longest_list
+from audit.trust.verdicts import facts_of
 
 FIELDS = (
     "id",
@@ -78,15 +83,36 @@ def iter_finding_rows(
     min_score: float = 0.0,
     precision: float | None = None,
     limit: int | None = None,
-) -> Iterator[dict[str, Any]]:
-    """``finding_rows``, but one at a time, so that a long list is never in memory whole."""
-    findings = run.findings()
-    chance = p_error(findings, decisions.read(run.path, strict=False))
-    rows = _rows_asked(findings, run.labels, types=types, labels=labels, min_score=min_score)
+) -> FindingRows:
+    """``finding_rows``, but read as they are asked for, so that a long list is never in memory whole."""
+    keys = finding_keys(run)
+    rows = _rows_asked(keys, run.labels, types=types, labels=labels, min_score=min_score)
+    chance = p_error(facts_of(keys), _verdicts(run))
     if precision is not None:
         rows = rows[longest_list(chance[rows], precision)]
-    rows = rows[:limit]
-    return rows_of(run, findings[rows], chance=chance[rows])
+    return FindingRows(run, rows[:limit], chance)
+
+
+@dataclass(frozen=True)
+class FindingRows:
+    """Findings of a run as objects, which are read each time one goes through them. Its length is known at once.
+
+    rows: those wanted, in this order. chance: the ``p_error`` of all findings of the run.
+    """
+
+    run: RunFolder
+    rows: IntArray
+    chance: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        told, people, done = told_frames(self.run), assignees(self.run), 0
+        for block in finding_blocks(self.run, self.rows):
+            chance = self.chance[self.rows[done : done + len(block)]]
+            yield from _objects(*_with_frames(block, self.run, told), chance, people)
+            done += len(block)
 
 
 def rows_of(
@@ -97,24 +123,22 @@ def rows_of(
     chance: (n,) their ``p_error``; the scores if left out.
     """
     chance = findings.score if chance is None else chance
-    return _chunked(findings, chance, _frame_view(run, frames), assignees(run))
+    view, people = _frame_view(run, run.frames() if frames is None else frames), assignees(run)
+    for start in range(0, len(findings), CHUNK):
+        part = slice(start, start + CHUNK)
+        yield from _objects(findings[part], view, chance[part], people)
 
 
-def select(
-    findings: Findings,
-    names: Sequence[str],
-    *,
-    types: Sequence[FindingType] = (),
-    labels: Sequence[str] = (),
-    min_score: float = 0.0,
-) -> Findings:
-    """The findings asked for, highest score first, equal ones in the order given. names: the run's labels."""
-    return findings[_rows_asked(findings, names, types=types, labels=labels, min_score=min_score)]
+def _verdicts(run: RunFolder) -> dict[int, Verdict]:
+    """By row of the findings, what people agree on."""
+    said = agreed(decisions.read(run.path, strict=False))
+    return {row: said[i].verdict for row, i in findings_named(run, said).items()}
 
 
 def _rows_asked(
     findings: Findings, names: Sequence[str], *, types: Sequence[FindingType], labels: Sequence[str], min_score: float
 ) -> IntArray:
+    """The rows asked for, highest score first, equal ones in the order given. names: the run's labels."""
     keep = np.ones(len(findings), bool)
     if types:
         keep &= np.isin(findings.type, [int(t) for t in types])
@@ -145,19 +169,25 @@ def _label_codes(labels: Sequence[str], names: Sequence[str]) -> list[int]:
     return [i for i, name in enumerate(names) if name in labels]
 
 
-def _frame_view(run: RunFolder, frames: Frames | None) -> Snapshot:
-    frames = run.frames() if frames is None else frames
+def _frame_view(run: RunFolder, frames: Frames) -> Snapshot:
     return Snapshot(run.manifest["source"], run.labels, frames, Annotations(), link=run.manifest.get("link", ""))
 
 
-def _chunked(
-    findings: Findings, chance: FloatArray, view: Snapshot, people: dict[int, str]
+def _with_frames(findings: Findings, run: RunFolder, told: pa.Table) -> tuple[Findings, Snapshot]:
+    """The findings, and of the run's frames (``told_frames``) only those that they name."""
+    ends = (findings.frame, *findings.span())
+    sought = np.unique(np.concatenate(ends))
+    frame, first, last = (np.searchsorted(sought, end) for end in ends)
+    view = _frame_view(run, frames_told(told, sought))
+    return findings.replace(frame=frame, first_frame=first, last_frame=last), view
+
+
+def _objects(
+    findings: Findings, view: Snapshot, chance: FloatArray, people: dict[int, str]
 ) -> Iterator[dict[str, Any]]:
-    for start in range(0, len(findings), CHUNK):
-        part = slice(start, start + CHUNK)
-        columns = {**_columns(findings[part], view, people), "p_error": _numbers(chance[part])}
-        for values in zip(*(columns[name] for name in FIELDS), strict=True):
-            yield dict(zip(FIELDS, values, strict=True))
+    columns = {**_columns(findings, view, people), "p_error": _numbers(chance)}
+    for values in zip(*(columns[name] for name in FIELDS), strict=True):
+        yield dict(zip(FIELDS, values, strict=True))
 
 
 def _columns(f: Findings, view: Snapshot, people: dict[int, str]) -> dict[str, list[Any]]:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from audit.core.annotations import NO_ID, Annotations, Frames
 from audit.core.findings import Findings
-from audit.core.table import IntArray, T, objects
-from audit.memory import give_back
+from audit.core.table import IntArray, objects
 from audit.report.plots import Charts, Marks
 from audit.report.rows import assignees
 from audit.report.statistics import Counting, Shapes, Statistics, Told
-from audit.runs import BATCH_ROWS, RunFolder, from_arrow, rows_of
+from audit.run_rows import pieces
+from audit.runs import RunFolder, from_arrow, rows_of
 
 
 def run_statistics(run: RunFolder, *, threshold: float, findings: Findings | None = None) -> Statistics:
@@ -29,22 +26,22 @@ def run_statistics(run: RunFolder, *, threshold: float, findings: Findings | Non
         assignees=assignees(run),
         threshold=threshold,
     )
-    for piece in _pieces(run, "findings", Told) if findings is None else [findings]:
+    for piece in pieces(run, "findings", Told) if findings is None else [findings]:
         counting.findings(piece)
-    for shapes in _pieces(run, "annotations", Shapes):
+    for shapes in pieces(run, "annotations", Shapes):
         counting.shapes(shapes)
     return counting.statistics()
 
 
 def shape_columns(run: RunFolder) -> Shapes:
     """Frame, label, type and crowd flag of every annotation, without their outlines and masks."""
-    return Shapes.concat(_pieces(run, "annotations", Shapes))
+    return Shapes.concat(pieces(run, "annotations", Shapes))
 
 
 def run_charts(run: RunFolder, *, threshold: float) -> Charts:
     """The charts of all findings."""
     charts = Charts(run.n_frames, threshold)
-    for piece in _pieces(run, "findings", Marks):
+    for piece in pieces(run, "findings", Marks):
         charts.add(piece)
     return charts
 
@@ -74,16 +71,6 @@ def _jobs(run: RunFolder) -> IntArray:
     """(frames,) the job of each, -1 for none."""
     job = pq.read_table(run.path / "frames.parquet", columns=["job"], use_threads=False)["job"]
     return np.asarray(job.fill_null(NO_ID).to_numpy(), dtype=np.int64)
-
-
-def _pieces(run: RunFolder, name: str, kind: type[T]) -> Iterator[T]:
-    """A table of the run, the columns of this kind only, some thousand rows at a time."""
-    columns = list(kind().columns())
-    with pq.ParquetFile(run.path / f"{name}.parquet") as file:
-        # threads would keep memory of their own
-        for batch in file.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
-            yield from_arrow(pa.Table.from_batches([batch]), kind, run.labels)
-    give_back()
 
 
 def annotations_at(run: RunFolder, rows: IntArray) -> Annotations:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from itertools import islice
 from typing import IO, Any
 
@@ -32,9 +32,9 @@ Rows = Iterable[Mapping[str, Any]]
 
 def write_json(rows: Rows, stream: IO[str]) -> None:
     """A JSON list, one object a line, in ASCII (so that no pipe's encoding and no terminal can choke on it)."""
-    separator = "[\n"
+    separator, encoded = "[\n", json.JSONEncoder(allow_nan=False).encode
     for row in rows:
-        stream.write(separator + json.dumps(row, allow_nan=False))
+        stream.write(separator + encoded(row))
         separator = ",\n"
     stream.write("[]\n" if separator == "[\n" else "\n]\n")
 
@@ -72,7 +72,7 @@ def write_table(rows: Rows, stream: IO[str], *, limit: int | None = 50, width: i
         return
     with_link = width >= LINK_WIDTH and any(row["link"] for row in shown)
     console.print(_rich_table(shown, with_link))
-    more = sum(1 for _ in remaining)
+    more = len(rows) - len(shown) if isinstance(rows, Sized) else sum(1 for _ in remaining)
     if more:
         console.print(f"… and {more:,} more")
 

@@ -1,0 +1,121 @@
+"""Reading a few rows and columns of a run gives what reading all of it gives."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from audit.core.annotations import Frames
+from audit.core.findings import Findings
+from audit.report.rows import FindingRows, iter_finding_rows
+from audit.run_rows import SortedIds, finding_blocks, finding_keys, findings_named, frames_told, told_frames
+from audit.runs import BATCH_ROWS, RunFolder
+from tests.report.conftest import save_run
+
+N = 2 * BATCH_ROWS + 100
+MakeRun = Callable[[int], RunFolder]
+
+
+@pytest.fixture
+def run_with(tmp_path_factory: pytest.TempPathFactory) -> MakeRun:
+    """A run with so many findings, ranked, on a tenth as many frames."""
+
+    def made(n: int) -> RunFolder:
+        rng, frames = np.random.default_rng(n), n // 10 + 1
+        told = Frames(name=[f"{i}.jpg" for i in range(frames)], number=range(5, frames + 5), job=[7] * frames)
+        found = Findings(
+            type=rng.integers(0, 6, n),
+            frame=rng.integers(0, frames, n),
+            score=np.sort(rng.random(n))[::-1],
+            label=rng.integers(-1, 4, n),
+            suggested_label=rng.integers(-1, 4, n),
+            reason=[f"a sentence that says why {i} is so, at some length" for i in range(n)],
+        )
+        return save_run(tmp_path_factory.mktemp("run"), frames=told, findings=found)
+
+    return made
+
+
+def equal(one: Findings, other: Findings) -> bool:
+    columns = one.columns().items()
+    return all(np.array_equal(v, other.columns()[k], equal_nan=v.dtype.kind == "f") for k, v in columns)
+
+
+def test_a_run_without_findings(run_with: MakeRun) -> None:
+    run = run_with(0)
+    assert len(finding_keys(run)) == 0 and findings_named(run, ["ab"]) == {} and len(SortedIds(run)) == 0
+    assert list(finding_blocks(run, np.zeros(0, np.int64))) == []
+    assert list(iter_finding_rows(run)) == []
+    assert len(frames_told(told_frames(run), np.zeros(0, np.int64))) == 0
+
+
+def test_keys_are_the_columns_of_all_findings(run_with: MakeRun) -> None:
+    run = run_with(N)
+    keys, whole = finding_keys(run), run.findings()
+    for name in ("type", "frame", "score", "label", "suggested_label"):
+        assert np.array_equal(getattr(keys, name), getattr(whole, name))
+
+
+@pytest.mark.parametrize("n", [1, 100, N])
+@pytest.mark.parametrize("order", ["file", "backwards", "any", "twice"])
+def test_blocks_are_the_rows_asked_for_in_their_order(run_with: MakeRun, n: int, order: str) -> None:
+    run, rng = run_with(N), np.random.default_rng(1)
+    some = np.sort(rng.permutation(N)[:n])
+    rows = {"file": some, "backwards": some[::-1], "any": rng.permutation(some), "twice": np.repeat(some, 2)}[order]
+    assert equal(Findings.concat(finding_blocks(run, rows)), run.findings()[rows])
+
+
+def test_findings_are_found_by_id(run_with: MakeRun) -> None:
+    run = run_with(N)
+    ids = run.findings().id
+    wanted = {int(row): str(ids[row]) for row in (0, BATCH_ROWS, N - 1)}
+    assert findings_named(run, [*wanted.values(), "no such id"]) == wanted
+    assert findings_named(run, []) == {}
+
+
+def test_ids_are_sorted_and_count_like_a_list(run_with: MakeRun) -> None:
+    run = run_with(N)
+    ids, told = SortedIds(run), sorted(run.findings().id.tolist())
+    assert list(ids) == told and ids[3:8] == told[3:8] and ids[-1] == told[-1]
+
+
+def test_of_some_frames_only_what_is_told(run_with: MakeRun) -> None:
+    run = run_with(100)
+    some, whole = frames_told(told_frames(run), np.array([9, 2])), run.frames()
+    assert some.name.tolist() == ["9.jpg", "2.jpg"]
+    for name in ("number", "task", "job"):
+        assert getattr(some, name).tolist() == getattr(whole, name)[[9, 2]].tolist()
+
+
+def test_the_first_rows_of_a_list_are_read_alone(run_with: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+
+    def watched(run: RunFolder, rows: np.ndarray) -> object:
+        for block in finding_blocks(run, rows):
+            read.append(len(block))
+            yield block
+
+    monkeypatch.setattr("audit.report.rows.finding_blocks", watched)
+    rows = iter_finding_rows(run_with(N))
+    assert len(rows) == N and isinstance(rows, FindingRows)
+    assert len(list(islice(rows, 50))) == 50
+    assert read == [BATCH_ROWS]
+
+
+def test_memory_does_not_grow_with_the_list(run_with: MakeRun) -> None:
+    def peak(run: RunFolder) -> int:
+        tracemalloc.start()
+        count = sum(1 for _ in iter_finding_rows(run))
+        told = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert count == len(finding_keys(run))
+        return told
+
+    few, many = run_with(2 * BATCH_ROWS), run_with(6 * BATCH_ROWS)
+    peak(few)  # what is loaded once
+    more = (peak(many) - peak(few)) / (4 * BATCH_ROWS)
+    assert more < 100  # bytes a finding; its keys took 43, the table with ids, reasons and boxes took 440
