@@ -37,6 +37,8 @@ FORMATS = ("cvat-images", "cvat-video", "coco", "datumaro", "yolo")
 @click.option(
     "--model", "models", multiple=True, metavar="WEIGHTS", help="Ultralytics weights (.pt, .onnx), or yolo11n."
 )
+@click.option("--view", "views", multiple=True, type=click.Choice(["flip", "larger"]),
+              help="Each --model also looks at pictures mirrored, or 1.5 times as large.")  # fmt: skip
 @click.option(
     "--predictions",
     "results",
@@ -82,6 +84,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per option
     source: str,
     out: Path,
     models: tuple[str, ...],
+    views: tuple[Literal["flip", "larger"], ...],
     results: tuple[Path, ...],
     functions: tuple[str, ...],
     mapping: tuple[tuple[str, str], ...],
@@ -122,7 +125,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per option
     from audit.workflow import Settings, audit
 
     where = SourceOptions(source, auth, organization, frames, job_stage, job_state, form, images, workers)
-    what = PredictorOptions(models, results, functions, device, runtime, image_size)
+    what = PredictorOptions(models, results, functions, device, runtime, image_size, views)
     settings = Settings(dict(mapping), allow_unmatched, types or tuple(FindingType), min_score)
     progress = TerminalProgress()
     if what.nothing:

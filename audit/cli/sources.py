@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -17,6 +17,9 @@ from audit.adapters.cvat.credentials import Credentials, credentials_from
 from audit.core.annotations import Snapshot
 from audit.errors import UsageError
 from audit.ports import AnnotationStore, Predictor
+
+if TYPE_CHECKING:
+    from audit.adapters.ultralytics.detector import View
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,10 @@ class SourceOptions:
 
 @dataclass(frozen=True)
 class PredictorOptions:
-    """What the user said about the predictors, each repeatable."""
+    """What the user said about the predictors, each repeatable. views: how each model looks at pictures besides.
+
+    Raises UsageError for views without a model.
+    """
 
     models: tuple[str, ...]
     results: tuple[Path, ...]
@@ -44,6 +50,11 @@ class PredictorOptions:
     device: str | None
     runtime: Literal["auto", "torch", "onnx"]
     image_size: int
+    views: tuple[View, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.views and not self.models:
+            raise UsageError("--view goes with --model WEIGHTS: results and functions cannot look at a picture again")
 
     @property
     def nothing(self) -> bool:
@@ -123,17 +134,21 @@ def open_predictors(
     options: PredictorOptions, source: SourceOptions, mapping: Mapping[str, str], snapshot: Snapshot
 ) -> list[Predictor]:
     """Every predictor asked for, models first. mapping: a function's labels must be mapped on the server already."""
-    predictors: list[Predictor] = [_model(name, options) for name in options.models]
+    predictors: list[Predictor] = [p for name in options.models for p in _views(name, options)]
     predictors += [_results(path, snapshot) for path in options.results]
     predictors += [_function(name, source, mapping, snapshot) for name in options.functions]
     return predictors
 
 
-def _model(name: str, options: PredictorOptions) -> Predictor:
+def _views(name: str, options: PredictorOptions) -> list[Predictor]:
+    """The model, and once more for each other way to look at a picture."""
     from audit.adapters.ultralytics.detector import open_model
     from audit.adapters.ultralytics.weights import find_weights
 
-    return open_model(find_weights(name), device=options.device, runtime=options.runtime, image_size=options.image_size)
+    model = open_model(
+        find_weights(name), device=options.device, runtime=options.runtime, image_size=options.image_size
+    )
+    return [model, *(model.view(view) for view in dict.fromkeys(options.views))]
 
 
 def _results(path: Path, snapshot: Snapshot) -> Predictor:

@@ -82,18 +82,26 @@ def _without_overlaps(found: Detections, thresholds: Thresholds) -> Detections:
 
 
 def frame_masks(
-    found: Detections, xyxy: NDArray[np.float32], prototypes: NDArray[np.float32], placement: Placement
+    found: Detections,
+    xyxy: NDArray[np.float32],
+    prototypes: NDArray[np.float32],
+    placement: Placement,
+    *,
+    mirrored: bool = False,
 ) -> list[bytes | None]:
     """Per detection the counts of its compressed RLE of the frame's size; None if no pixel is inside.
 
     xyxy: (n, 4) the detections' boxes in the frame; masks are cut off at them. prototypes: (k, h, w).
+    mirrored: the network saw the frame mirrored, left for right; boxes are as it saw them, masks are turned back.
     """
     k, h, w = prototypes.shape
     logits = (found.coefficients @ prototypes.reshape(k, -1)).reshape(-1, h, w)
-    return [_frame_mask(one, box, placement) for one, box in zip(logits, xyxy, strict=True)]
+    return [_frame_mask(one, box, placement, mirrored) for one, box in zip(logits, xyxy, strict=True)]
 
 
-def _frame_mask(logits: NDArray[np.float32], box: NDArray[np.float32], placement: Placement) -> bytes | None:
+def _frame_mask(
+    logits: NDArray[np.float32], box: NDArray[np.float32], placement: Placement, mirrored: bool
+) -> bytes | None:
     left, top, right, bottom = (int(v) for v in np.ceil(box))
     if right <= left or bottom <= top:
         return None
@@ -102,7 +110,11 @@ def _frame_mask(logits: NDArray[np.float32], box: NDArray[np.float32], placement
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     size = (right - left, bottom - top)
     inside = cv2.warpAffine(logits, to_logits, size, flags=flags, borderMode=cv2.BORDER_REPLICATE) > 0
-    return rle_of_part(inside, (top, left), placement.frame_hw) if inside.any() else None
+    if not inside.any():
+        return None
+    if mirrored:
+        inside, left = inside[:, ::-1], placement.frame_hw[1] - right
+    return rle_of_part(inside, (top, left), placement.frame_hw)
 
 
 def _pixel_map(placement: Placement, logits_hw: tuple[int, ...], left: int, top: int) -> NDArray[np.float64]:
