@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.metadata import version
 
 import click
 
@@ -20,6 +19,7 @@ from audit.cli.push import pull_issues, push, undo
 from audit.cli.report import report
 from audit.cli.review import review, review_report
 from audit.cli.run import run
+from audit.cli.startup import start_without_pandas
 from audit.cli.train import train
 from audit.errors import AuditError
 
@@ -28,7 +28,7 @@ INTERRUPTED = 130
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(version("cvat-audit"), prog_name="cvat-audit")
+@click.version_option(package_name="cvat-audit", prog_name="cvat-audit")
 def cli() -> None:
     """Find the mistakes in image annotations made in CVAT.
 
@@ -62,6 +62,7 @@ for command in (
 
 def main() -> None:
     """Entry point of ``cvat-audit``: expected failures become one line and their exit code."""
+    start_without_pandas()
     try:
         cli.main(standalone_mode=False)
     except AuditError as error:

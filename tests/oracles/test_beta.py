@@ -21,8 +21,8 @@ def test_nothing_gives_nothing() -> None:
 @pytest.mark.parametrize("trials", [1, 2, 15, 300, 20_000, 1_000_000])
 def test_quantiles_are_scipys(trials: int, share: float) -> None:
     hits = np.random.default_rng(trials).integers(0, trials + 1, 12)
-    hits = np.concatenate([hits, [0, 1, trials - 1, trials]]).astype(float)
-    a, b = hits + 0.5, trials - hits + 0.5
+    hits = np.concatenate([hits, [0, 1, trials - 1, trials]])
+    a, b = np.asarray([hits + 0.5, trials - hits + 0.5], np.float64)
     assert np.allclose(beta_quantile(share, a, b), betaincinv(a, b, share), rtol=1e-8, atol=0)
 
 

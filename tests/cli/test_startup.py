@@ -1,0 +1,45 @@
+"""Commands start without what they do not need."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Command
+
+
+@pytest.fixture
+def traced(tmp_path: Path) -> Path:
+    """A folder for PYTHONPATH with a pandas that leaves a trace when it is imported."""
+    package = tmp_path / "shadow" / "pandas"
+    package.mkdir(parents=True)
+    code = "import pathlib\n__version__ = '0.1'\npathlib.Path(__file__).with_name('imported').touch()\n"
+    (package / "__init__.py").write_text(code)
+    return package.parent
+
+
+def test_an_audit_does_not_import_pandas(
+    cvat_audit: Command, export: Path, results: Path, traced: Path, tmp_path: Path
+) -> None:
+    more = {"PYTHONPATH": str(traced)}
+    for command in (("run", export, "--predictions", results, "--out", "out", "--no-fiftyone"), ("findings", "out")):
+        done = cvat_audit(*command, **more)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "report.html").exists()
+    assert not (traced / "pandas" / "imported").exists()
+
+
+def test_who_wants_pandas_gets_it(traced: Path) -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(traced)!r})\n"
+        "from audit.cli.startup import start_without_pandas\n"
+        "start_without_pandas()\n"
+        "assert 'pandas' not in sys.modules\n"
+        "import pandas\n"
+        "assert pandas.__version__ == '0.1'\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
