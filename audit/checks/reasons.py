@@ -179,8 +179,8 @@ class _Wording:
 
     def _duplicate(self, i: int) -> str:
         same = self._label[i] == self._suggested[i]
-        other = "the same label" if same else f"a label '{self._suggested[i]}'"
-        return f"This shape and another with {other} overlap by {_percent(self._iou[i])} (IoU)."
+        other = "another with the same label" if same else f"another, labelled {self._suggested[i]},"
+        return f"This shape and {other} overlap by {_percent(self._iou[i])} (IoU)."
 
 
 def sides_off(label: FloatArray, predicted: FloatArray, asked: BoolArray) -> dict[int, str]:

@@ -6,8 +6,8 @@ rule by standard deviations would call one in a hundred of them unusual.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -39,18 +39,40 @@ HALF_WAY = 3.0
 
 @dataclass(frozen=True)
 class _Measure:
-    """What shapes are measured by. low, high: the words for what lies on either side."""
+    """What shapes are measured by. low, high: the words for what lies on either side. said: how it is told,
+
+    with places for this one's and the usual ends, which are ``scale`` × the measure, or × 2 to ``octaves`` of it.
+    """
 
     low: str
     high: str
+    said: str
+    scale: float = 100.0
+    octaves: float = 0.0
 
 
 MEASURES = (
-    _Measure("far smaller", "far larger"),
-    _Measure("far taller and narrower", "far wider and flatter"),
-    _Measure("far more to the left", "far more to the right"),
-    _Measure("far higher up", "far lower down"),
+    _Measure("far smaller", "far larger", "it takes {} % of the picture; half of them take {} to {} %", octaves=2.0),
+    _Measure(
+        "far taller and narrower",
+        "far wider and flatter",
+        "it is {} times as wide as high; half of them are {} to {} times",
+        1.0,
+        1.0,
+    ),
+    _Measure(
+        "far more to the left",
+        "far more to the right",
+        "its middle lies at {} % of the picture's width; that of half of them at {} to {} %",
+    ),
+    _Measure(
+        "far higher up",
+        "far lower down",
+        "its middle lies at {} % of the picture's height; that of half of them at {} to {} %",
+    ),
 )
+IN_PIXELS = replace(MEASURES[0], said="it is about {} px large; half of them are {} to {} px", scale=1.0, octaves=1.0)
+"""Of the size, where that of the pictures is not known."""
 
 
 def unusual_shapes(blocks: Iterable[Annotations], frames: Frames, labels: tuple[str, ...]) -> Findings:
@@ -61,7 +83,7 @@ def unusual_shapes(blocks: Iterable[Annotations], frames: Frames, labels: tuple[
     each track is told once, where it is worst.
     """
     m = _measurements(blocks, frames)
-    worst, beyond = np.zeros(len(m.label), np.int64), np.zeros(len(m.label))
+    worst, beyond, usual = np.zeros(len(m.label), np.int64), np.zeros(len(m.label)), np.zeros((len(m.label), 2))
     order = np.argsort(m.label, kind="stable")
     for members in np.split(order, np.flatnonzero(np.diff(m.label[order])) + 1):
         if len(members) >= FEWEST:
@@ -71,11 +93,14 @@ def unusual_shapes(blocks: Iterable[Annotations], frames: Frames, labels: tuple[
                     far[m.cut[members]] = 0
                 farther = np.abs(far) > np.abs(beyond[members])
                 worst[members[farther]], beyond[members[farther]] = k, far[farther]
+                usual[members[farther]] = np.percentile(m.values[members, k], [25, 75])
     odd = np.flatnonzero(beyond)
     a = rows_at(blocks, m.row[odd])
     kept = _once_per_track(a, np.abs(beyond[odd]))
     found, a = odd[kept], a[kept]
     far = np.abs(beyond[found])
+    told = np.column_stack([m.values[found, worst[found]], usual[found]])
+    in_pixels = not ((frames.width > 0) & (frames.height > 0)).all()
     return Findings(
         type=np.full(len(found), FindingType.UNUSUAL_SHAPE),
         frame=a.frame,
@@ -84,7 +109,12 @@ def unusual_shapes(blocks: Iterable[Annotations], frames: Frames, labels: tuple[
         annotation_id=a.annotation_id,
         label=a.label,
         xyxy=a.xyxy,
-        reason=objects(_reasons(a.label, worst[found], beyond[found], labels)),
+        reason=objects(
+            _reason((*labels, "shape")[code], k, by > 0, three, in_pixels=in_pixels)
+            for code, k, by, three in zip(
+                a.label.tolist(), worst[found].tolist(), beyond[found].tolist(), told.tolist(), strict=True
+            )
+        ),
     )
 
 
@@ -154,10 +184,12 @@ def _once_per_track(a: Annotations, far: FloatArray) -> IntArray:
     return np.sort(order[first])
 
 
-def _reasons(label: IntArray, measure: IntArray, beyond: FloatArray, labels: tuple[str, ...]) -> list[str]:
-    names = (*labels, "shape")
-    return [
-        f"This {names[code]} is {MEASURES[k].high if by > 0 else MEASURES[k].low} than nearly every other one: "
-        f"{abs(by) + FENCES:.0f} times the middle half's spread beyond that half."
-        for code, k, by in zip(label.tolist(), measure.tolist(), beyond.tolist(), strict=True)
-    ]
+def _reason(label: str, measure: int, above: bool, values: Sequence[float], *, in_pixels: bool) -> str:
+    """values: of this shape, and the quartiles of its label. measure: the index of one of ``MEASURES``."""
+    m = IN_PIXELS if in_pixels and measure == 0 else MEASURES[measure]
+    shown = [_number(m.scale * (2 ** (m.octaves * v) if m.octaves else v)) for v in values]
+    return f"This {label} is {m.high if above else m.low} than nearly every other one: {m.said.format(*shown)}."
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"

@@ -132,7 +132,24 @@ def test_a_shape_unlike_all_others_of_its_label_is_told(box: list[float], said: 
     found = unusual_shapes([shapes(boxes)], frames_of(200), LABELS)
     assert (found.frame.tolist(), found.annotation_id.tolist()) == ([77], [78])
     assert 0.02 < found.score[0] <= 0.5
-    assert f"This person is {said} than nearly every other one" in found.reason[0]
+    assert f"This person is {said} than nearly every other one: it " in found.reason[0]
+
+
+def test_an_unusual_shape_is_told_in_numbers_that_can_be_checked() -> None:
+    boxes = np.tile([300.0, 200, 400, 300], (200, 1))
+    boxes[77] = [300, 200, 500, 210]
+    found = unusual_shapes([shapes(boxes)], frames_of(200, width=[1000] * 200, height=[500] * 200), LABELS)
+    assert found.reason.tolist() == [
+        "This person is far wider and flatter than nearly every other one: it is 20 times as wide as high; half of "
+        "them are 1 to 1 times."
+    ]
+    boxes[77] = [300, 200, 310, 210]
+    for sides, words in (
+        (1000, "it takes 0.01 % of the picture; half of them take 1 to 1 %"),
+        (0, "it is about 10 px"),
+    ):
+        found = unusual_shapes([shapes(boxes)], frames_of(200, width=[sides] * 200, height=[sides] * 200), LABELS)
+        assert words in found.reason[0]
 
 
 def test_what_the_border_cuts_off_and_what_has_company_is_not_unusual() -> None:
