@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
+import traceback
 
 import click
 
@@ -20,14 +20,15 @@ from audit.cli.report import report
 from audit.cli.review import review, review_report
 from audit.cli.run import run
 from audit.cli.startup import start_without_pandas
+from audit.cli.streams import Commands, ReaderGone, forget_output, prepare_streams
 from audit.cli.train import train
-from audit.errors import AuditError
+from audit.errors import AuditError, ServiceError
 
 INTERRUPTED = 130
 """What shells report for a command ended by Ctrl-C."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="cvat-audit", prog_name="cvat-audit")
 def cli() -> None:
     """Find the mistakes in image annotations made in CVAT.
@@ -61,10 +62,15 @@ for command in (
 
 
 def main() -> None:
-    """Entry point of ``cvat-audit``: expected failures become one line and their exit code."""
+    """Entry point of ``cvat-audit``: expected failures become one line and their exit code.
+
+    No failure ends with 1, which tells a pipeline that ``--fail-on`` has found something.
+    """
     start_without_pandas()
+    prepare_streams()
     try:
         cli.main(standalone_mode=False)
+        sys.stdout.flush()
     except AuditError as error:
         _end(str(error), error.exit_code)
     except click.ClickException as error:
@@ -72,9 +78,15 @@ def main() -> None:
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         _end("interrupted; the same command goes on from here", INTERRUPTED)
-    except BrokenPipeError:
-        # the reader (head, less) has gone: not an error, and Python must not complain at exit either
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (ReaderGone, BrokenPipeError):
+        forget_output()
+    except OSError as error:
+        forget_output()
+        where = f"{error.filename}: " if error.filename else ""
+        _end(f"{where}{error.strerror or error}", ServiceError.exit_code)
+    except Exception:  # a bug: told with all that is needed to mend it
+        traceback.print_exc()
+        _end("this is a fault in cvat-audit; please report it with the lines above", ServiceError.exit_code)
 
 
 def _end(message: str, code: int) -> None:

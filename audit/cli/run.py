@@ -16,6 +16,7 @@ import numpy as np
 from audit.cli.options import KEEP_DATABASE, FailOn, fail_on, finding_type, frame_range, pair
 from audit.cli.progress import TerminalProgress, printable
 from audit.cli.sources import PredictorOptions, SourceOptions, open_predictors, opened_store
+from audit.cli.streams import reader_may_leave
 from audit.core.findings import NEED_MODEL, FindingType
 from audit.core.table import FloatArray, IntArray
 from audit.errors import UsageError
@@ -149,7 +150,8 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per option
             progress.note(line)
     if not no_report:
         audited = _timed(audited, "report", lambda: _report(audited, progress))
-    _summary(audited)  # before FiftyOne: if its database fails, everything else is there and told
+    with reader_may_leave():  # before FiftyOne: if its database fails, everything else is there and told
+        _summary(audited)
     if not no_fiftyone:
         audited = _timed(audited, "import", lambda: _import(audited, progress, keep_database))
     sys.exit(1 if any(_fails(audited, rule) for rule in rules) else 0)

@@ -66,7 +66,7 @@ def write_table(rows: Rows, stream: IO[str], *, limit: int | None = 50, width: i
     remaining = iter(rows)
     shown = list(islice(remaining, limit))
     width = width or (shutil.get_terminal_size().columns if stream.isatty() else PIPE_WIDTH)
-    console = Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+    console = _Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
     if not shown:
         console.print("No findings.")
         return
@@ -75,6 +75,13 @@ def write_table(rows: Rows, stream: IO[str], *, limit: int | None = 50, width: i
     more = len(rows) - len(shown) if isinstance(rows, Sized) else sum(1 for _ in remaining)
     if more:
         console.print(f"… and {more:,} more")
+
+
+class _Console(Console):
+    """A reader who has gone is for the caller to judge; rich would end the program with code 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 def printable(text: str) -> str:
