@@ -78,7 +78,7 @@ def test_letters_that_the_terminal_lacks_are_no_failure(shell, cvat_audit: Comma
 
 
 def test_a_fault_of_ours_shows_its_traceback_and_is_not_taken_for_findings(shell, audited: None) -> None:
-    broken = "import audit.report.text as t; t.encoded = None; from audit.cli import main; main()"
+    broken = "import audit.report.text as t; t.json = None; from audit.cli import main; main()"
     done = shell(f'{shlex.quote(COMMAND[0])} -c "{broken}" findings out --json')
     assert done.returncode == 3 and "Traceback" in done.stderr
     assert done.stderr.endswith("cvat-audit: this is a fault in cvat-audit; please report it with the lines above\n")
