@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from audit import out_folder
+from audit.asking import Cache
 from audit.blocks import Blocks, FrameTable, Sorter
 from audit.checks import ALL_TYPES
 from audit.checks.alone import model_free
@@ -23,7 +25,7 @@ from audit.core.table import BoolArray
 from audit.errors import UsageError
 from audit.memory import give_back
 from audit.ports import AnnotationStore, Predictor, Progress
-from audit.predicting import Auditor, Cache, Likeness, Timings, predict
+from audit.predicting import Auditor, Likeness, Timings, predict
 from audit.runs import RunFolder, describe, write_manifest, write_table
 
 HEAVY = ("points", "mask", "rotation", "occluded", "source", "digest")
@@ -158,7 +160,9 @@ def _check_out(out: Path, snapshot: Snapshot) -> None:
         manifest = RunFolder.open(out).manifest
     except UsageError:
         return
-    if manifest["source"] != snapshot.source or manifest.get("command", "run") != "run":
+    # older runs keep the path of an export as it was typed
+    known = (manifest["source"], os.path.abspath(manifest["source"]))  # noqa: PTH100  no link is followed
+    if snapshot.source not in known or manifest.get("command", "run") != "run":
         made_by = manifest.get("command", "run")
         holds = f"an audit of {manifest['source']}" if made_by == "run" else f"what '{made_by}' made"
         raise UsageError(f"{out} holds {holds}. Give another --out, or remove that folder.")

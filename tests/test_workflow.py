@@ -94,6 +94,7 @@ class Model:
     needs_images = True
     batch_size = 2
     notes = ("a note",)
+    overlaps = False
 
     def __init__(
         self, *, labels: tuple[str, ...] = LABELS, blind: int = -1, lives: int = 10**9, name: str = "m"
@@ -192,6 +193,18 @@ def test_a_killed_audit_goes_on_where_it_was(tmp_path: Path) -> None:
         assert (resumed.path / f"{name}.parquet").read_bytes() == (whole.path / f"{name}.parquet").read_bytes()
 
 
+def test_a_model_that_is_asked_ahead_gives_the_same_run(tmp_path: Path) -> None:
+    plain, ahead, notes = Model(blind=3), Model(blind=3), Notes()
+    ahead.overlaps = True
+    one = run(tmp_path / "one", Store(boxes([0]), frames=9, broken=2), plain)
+    other = run(tmp_path / "other", Store(boxes([0]), frames=9, broken=2), ahead, notes=notes)
+    assert notes.done["Predicting"] == len(ahead.seen) == 8
+    assert ahead.closed
+    assert other.manifest["problems"] == one.manifest["problems"]
+    for name in ("frames", "annotations", "predictions", "findings"):
+        assert (other.path / f"{name}.parquet").read_bytes() == (one.path / f"{name}.parquet").read_bytes()
+
+
 def test_one_bad_frame_is_said_and_skipped(tmp_path: Path) -> None:
     folder = run(tmp_path, Store(boxes(range(6), label=1), broken=2), Model(blind=4))
     assert [(p["where"], p["reason"]) for p in folder.manifest["problems"]] == [
@@ -288,3 +301,22 @@ def test_types_can_be_switched_off(tmp_path: Path) -> None:
 def test_later_stages_add_their_time(tmp_path: Path) -> None:
     folder = add_timing(run(tmp_path, Store(boxes([0])), Model()), "report", 1.5)
     assert RunFolder.open(folder.path).manifest["timings"]["report"] == 1.5
+
+
+class OnDisk(Store):
+    """A source with a path, as an export has."""
+
+    def snapshot(self, progress: Notes, take: TakeAnnotations | None = None) -> Snapshot:
+        return replace(super().snapshot(progress, take), source=str(Path.cwd() / "set"))
+
+
+def test_a_run_that_knows_its_export_by_a_relative_path_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = run(tmp_path, OnDisk(boxes([0])), Model())
+    write_manifest(folder.path, {**folder.manifest, "source": "set"})
+    assert run(tmp_path, OnDisk(boxes([0])), Model()).manifest["source"] == str(tmp_path / "set")
+    write_manifest(folder.path, {**folder.manifest, "source": "other/set"})
+    with pytest.raises(UsageError, match="holds an audit of other/set"):
+        run(tmp_path, OnDisk(boxes([0])), Model())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -52,7 +53,8 @@ class ExportStore:
             wanted = f"{self._frames.start} to {self._frames.stop - 1}"
             raise UsageError(f"{self._source}: has no frame in the range asked for, {wanted}")
         self._subsets = reading.frames.subsets
-        snapshot = reading.snapshot(self._source)
+        # a run is looked at, pushed and made again from other folders, too
+        snapshot = reading.snapshot(os.path.abspath(self._source))  # noqa: PTH100  links stay as the user named them
         return replace(snapshot, notes=(*snapshot.notes, *_repeated_ids(reading.shapes.single_ids)))
 
     def has_images(self) -> bool:

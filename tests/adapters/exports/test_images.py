@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import pytest
 
@@ -113,3 +114,12 @@ def test_frames_of_a_video_are_listed_without_the_ending_that_their_files_have(o
     missing, found, apart = store.images(store.snapshot(Silent()), [0, 1, 2])
     assert "was not found" in missing.reason
     assert (found.data, apart.data) == (picture(7, 5), picture(8, 5))
+
+
+def test_an_export_is_known_by_its_whole_path_from_whatever_folder_it_is_named(opened, tmp_path, monkeypatch):
+    write_folder(tmp_path / "a" / "e", {"annotations.xml": export("a.png")})
+    monkeypatch.chdir(tmp_path / "a")
+    near = opened(Path("e")).snapshot(Silent())
+    (tmp_path / "b").mkdir()
+    monkeypatch.chdir(tmp_path / "b")
+    assert near.source == opened(Path("../a/e/")).snapshot(Silent()).source == str(tmp_path / "a" / "e")
