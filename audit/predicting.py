@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from audit.asking import Answer, Asking, Cache, Question
 from audit.checks.look_alikes import Differences
 from audit.core.annotations import Frames, Predictions, Problem, Snapshot
 from audit.core.labels import LabelMatch
@@ -24,14 +26,6 @@ from audit.runs import table_writer
 
 ROW_GROUP = 1 << 13
 """Predictions written in one go: bounds the memory in use."""
-
-
-class Cache(Protocol):
-    """Predictions kept by model digest and image digest."""
-
-    def get(self, digest: str, sha256s: Sequence[str]) -> dict[str, Predictions]: ...
-
-    def put(self, digest: str, predictions: Mapping[str, Predictions]) -> None: ...
 
 
 class Likeness(Protocol):
@@ -93,13 +87,13 @@ def predict(  # noqa: PLR0913 - the collaborators of one step; a bundle of them 
             predictor.on_picture = likeness.seen
     with (
         table_writer(file, Predictions, snapshot.labels) as write,
+        closing(_Panel(auditors, cache, frames)) as panel,
         progress.task("Reading images", n) as read_on,
         progress.task("Predicting" if auditors else "Looking at images", n) as predict_on,
     ):
         block: list[Predictions] = []
-        for batch in _batches(_items(store, frames, read_on), size, timings):
-            with timings.stage("predict"):
-                block.append(_predict_batch(batch, auditors, cache, frames))
+        for batch, predictions in panel.answers(_batches(_items(store, frames, read_on), size, timings), timings):
+            block.append(predictions)
             if likeness is not None:
                 with timings.stage("pull"):
                     likeness.read((item.sha256, item.data) for item in batch)
@@ -187,33 +181,51 @@ def _batches(items: Iterator[PredictItem], size: int, timings: Timings) -> Itera
         yield batch
 
 
-def _predict_batch(
-    batch: Sequence[PredictItem],
-    auditors: Sequence[Auditor],
-    cache: Cache,
-    notes: _FrameNotes,
-) -> Predictions:
-    parts = []
-    for model, auditor in enumerate(auditors):
-        for item, found in zip(batch, _through_cache(batch, auditor.predictor, cache), strict=True):
-            if isinstance(found, str):
-                notes.skip(item.frame, found)
-                continue
-            codes = auditor.match.codes[found.label]
-            part = found.replace(label=codes, frame=np.full(len(found), item.frame), model=np.full(len(found), model))
-            parts.append(part[codes >= 0])
-    together = Predictions.concat(parts)
-    together = together[notes.audited[together.frame]]
-    return together[np.argsort(together.frame, kind="stable")]
+class _Panel:
+    """All auditors, asked batch after batch."""
 
+    def __init__(self, auditors: Sequence[Auditor], cache: Cache, notes: _FrameNotes) -> None:
+        self._codes = [auditor.match.codes for auditor in auditors]
+        self._asking = [Asking(auditor.predictor, cache) for auditor in auditors]
+        self._ahead = max((asking.ahead for asking in self._asking), default=1)
+        self._notes = notes
 
-def _through_cache(batch: Sequence[PredictItem], predictor: Predictor, cache: Cache) -> list[Predictions | str]:
-    """Predictions of each item; the model runs only for images it has not seen with these settings."""
-    keyed = [item.sha256 for item in batch if predictor.digest and item.sha256]
-    known: dict[str, Predictions | str] = dict(cache.get(predictor.digest, keyed)) if keyed else {}
-    todo = [i for i, item in enumerate(batch) if item.sha256 not in known or item.sha256 not in keyed]
-    answers = dict(zip(todo, predictor.predict([batch[i] for i in todo]), strict=True)) if todo else {}
-    fresh = {batch[i].sha256: a for i, a in answers.items() if not isinstance(a, str) and batch[i].sha256 in keyed}
-    if fresh:
-        cache.put(predictor.digest, fresh)
-    return [answers[i] if i in answers else known[item.sha256] for i, item in enumerate(batch)]
+    def answers(
+        self, batches: Iterable[Sequence[PredictItem]], timings: Timings
+    ) -> Iterator[tuple[Sequence[PredictItem], Predictions]]:
+        """Each batch and what all auditors say of it, in order; the next batch is begun before one is waited for."""
+        begun: deque[tuple[Sequence[PredictItem], list[Question]]] = deque()
+        for batch in batches:
+            with timings.stage("predict"):
+                begun.append((batch, [asking.begin(batch) for asking in self._asking]))
+            if len(begun) == self._ahead:
+                yield self._ended(*begun.popleft(), timings)
+        while begun:
+            yield self._ended(*begun.popleft(), timings)
+
+    def close(self) -> None:
+        for asking in self._asking:
+            asking.close()
+
+    def _ended(
+        self, batch: Sequence[PredictItem], questions: list[Question], timings: Timings
+    ) -> tuple[Sequence[PredictItem], Predictions]:
+        with timings.stage("predict"):
+            answers = [asking.end(question) for asking, question in zip(self._asking, questions, strict=True)]
+            return batch, self._together(batch, answers)
+
+    def _together(self, batch: Sequence[PredictItem], answers: list[list[Answer]]) -> Predictions:
+        """In the task's label codes, sorted by frame; what any auditor cannot use is left out and noted."""
+        parts, notes = [], self._notes
+        for model, (codes, of_model) in enumerate(zip(self._codes, answers, strict=True)):
+            for item, found in zip(batch, of_model, strict=True):
+                if isinstance(found, str):
+                    notes.skip(item.frame, found)
+                    continue
+                n = len(found)
+                labels = codes[found.label]
+                part = found.replace(label=labels, frame=np.full(n, item.frame), model=np.full(n, model))
+                parts.append(part[labels >= 0])
+        together = Predictions.concat(parts)
+        together = together[notes.audited[together.frame]]
+        return together[np.argsort(together.frame, kind="stable")]

@@ -21,6 +21,7 @@ from audit.annotating.journalled import (
     write_predictions,
 )
 from audit.annotating.segmenting import Segmenter, cuts
+from audit.asking import Cache
 from audit.core.annotations import Predictions, Problem, ShapeType, Snapshot
 from audit.core.labels import listing
 from audit.core.table import objects
@@ -38,7 +39,6 @@ from audit.loop.masks_of_boxes import (
     rectangles,
 )
 from audit.ports import AnnotationStore, FrameImage, Progress
-from audit.predicting import Cache
 from audit.push_ports import PushTarget, Report
 from audit.runs import RunFolder
 

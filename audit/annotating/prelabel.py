@@ -15,6 +15,7 @@ from audit.annotating.blind_share import write as write_blind
 from audit.annotating.journalled import BoxOf, carry_out, check_folder, open_to_all, write_folder
 from audit.annotating.prelabel_skeletons import Skeletons, check_skeletons, keypoints_of
 from audit.annotating.prelabel_steps import Drawer
+from audit.asking import Cache
 from audit.core.annotations import ShapeType, Snapshot
 from audit.core.boxes import iou_matrix
 from audit.core.corrections import Contradiction, Correction, Plan
@@ -25,7 +26,7 @@ from audit.errors import UsageError
 from audit.journal import Journal
 from audit.loop.prelabels import SAME_PLACE, SKELETON_KINDS, Rules, Wish, is_done, once, wishes
 from audit.ports import AnnotationStore, Predictor, Progress
-from audit.predicting import Auditor, Cache, Timings, predict
+from audit.predicting import Auditor, Timings, predict
 from audit.push_ports import JobView, PushTarget, Report
 from audit.runs import RunFolder
 

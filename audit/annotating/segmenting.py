@@ -7,10 +7,10 @@ from typing import Protocol
 
 import numpy as np
 
+from audit.asking import Cache
 from audit.core.annotations import Predictions
 from audit.core.table import FloatArray, objects
 from audit.loop.masks_of_boxes import Cut, Outline
-from audit.predicting import Cache
 
 
 class Segmenter(Protocol):

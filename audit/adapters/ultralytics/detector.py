@@ -72,6 +72,11 @@ class Detector:
         self._thresholds = thresholds
         self._pool = ThreadPoolExecutor(_workers(), thread_name_prefix="predict")
 
+    @property
+    def overlaps(self) -> bool:
+        """Whether the next call of ``predict`` may begin, on another thread, before the last one has ended."""
+        return self.runtime.concurrent
+
     def predict(self, items: Sequence[PredictItem]) -> list[Predictions | str]:
         """One entry per item: its predictions, or why its picture cannot be used."""
         if self.runtime.concurrent:
