@@ -33,6 +33,8 @@ ROWS_AT_ONCE = 1 << 15
 """Rows in memory before they go to disk."""
 FEWEST_PICTURES, MOST_GROUPS = 128, 512
 """Pictures whose rows are read from disk together, and the most such groups there are."""
+FAINT, ENOUGH = 0.05, 50
+"""A file of so many rows, none of them below this score, was cut off, as many tools do unasked."""
 
 Stream = Callable[[str], Iterator[Any]]
 """Gives the values at a place in the file, such as ``annotations.item``, one by one."""
@@ -62,13 +64,16 @@ class ResultsFile:
 
 
 class _Rows:
-    """Rows by picture, on disk but for the last ones that came. pictures: how many there are."""
+    """Rows by picture, on disk but for the last ones that came. pictures: how many there are.
+
+    lowest: the lowest score of those on disk, 1 for none.
+    """
 
     def __init__(self, pictures: int, folder: Path | None) -> None:
         self._spool = Spool(folder)
         self._per_group = max(FEWEST_PICTURES, -(-pictures // MOST_GROUPS))
         self._read: tuple[int, Predictions] = (-1, Predictions())
-        self.count = 0
+        self.count, self.lowest = 0, 1.0
         self._begin()
 
     def add(self, picture: int, label: int, score: float, xyxy: Sequence[float], mask: bytes | None) -> None:
@@ -83,6 +88,7 @@ class _Rows:
 
     def flush(self) -> None:
         """What is in memory goes to disk. Raises ServiceError if that is full."""
+        self.lowest = min(self.lowest, min(self._score, default=1.0))
         picture, boxes = np.array(self._picture, np.int64), np.array(self._xyxy).reshape(-1, 4)
         columns = {"picture": picture, "label": np.array(self._label), "score": np.array(self._score)}
         columns |= {name: boxes[:, i] for i, name in enumerate(BOX)}
@@ -171,7 +177,7 @@ def _fill(rows: _Rows, path: Path, values: Iterator[Any], images: Images, classe
     if number and not rows.count:
         raise UsageError(f"{notes[0]}. Do the predictions belong to these images?")
     places.check(path)
-    return (*notes, *places.notes(path)) if number else (f"{path.name} holds no predictions",)
+    return (*notes, *places.notes(path), *_cut_off(path, rows)) if number else (f"{path.name} holds no predictions",)
 
 
 def _add(rows: _Rows, row: Any, images: Images, classes: Classes, places: Places) -> int:
@@ -245,6 +251,16 @@ def _notes(path: Path, missed: Mapping[int, int], total: int, example: str) -> t
     parts = [f"{missed[UNKNOWN]} name an image that is not here"] if missed[UNKNOWN] else []
     parts += [f"{missed[AMBIGUOUS]} name several images at once"] if missed[AMBIGUOUS] else []
     return (f"{path.name}: of {total} rows {' and '.join(parts)} (first {example})",) if parts else ()
+
+
+def _cut_off(path: Path, rows: _Rows) -> tuple[str, ...]:
+    """A line if faint predictions were left out of the file."""
+    if rows.count < ENOUGH or rows.lowest < FAINT:
+        return ()
+    return (
+        f"{path.name}: no prediction is below {100 * rows.lowest:.0f} %. Faint ones are evidence, too: without them "
+        "many labels look as if nothing were there. Have the model write scores from 1 % on (ultralytics: conf=0.01)",
+    )
 
 
 def _named(row: Mapping[str, Any]) -> str:

@@ -61,3 +61,11 @@ def test_shares_of_the_image_are_refused(tmp_path: Path) -> None:
 def test_a_coordinate_that_is_no_number_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"row 1: bbox is \[1, 2, null or NaN, 4\]"):
         opened(tmp_path, '[{"image_id": 1, "category_name": "cat", "bbox": [1, 2, NaN, 4], "score": 0.5}]')
+
+
+def test_a_file_without_faint_predictions_is_told(tmp_path: Path) -> None:
+    sure = [{**ROW, "score": 0.25 + k / 100} for k in range(50)]
+    (note,) = opened(tmp_path, sure).notes
+    assert note.startswith("results.json: no prediction is below 25 %.")
+    assert opened(tmp_path, sure[:49]).notes == ()
+    assert opened(tmp_path, [*sure, {**ROW, "score": 0.01}]).notes == ()
