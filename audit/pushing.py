@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from audit.push_engine import Step, Writer, recover
 from audit.push_issues import delete_issues, push_issues
 from audit.push_ports import OF_A_TRACK, SHAPES, TRACKS, JobView, Line, Place, PushTarget, Report, Shape, Unfit
 from audit.push_tracks import beyond, ended, unseen
+from audit.run_rows import annotations_filled, findings_named
 from audit.runs import RunFolder
 
 FIXES, ISSUES = "fixes", "issues"
@@ -44,15 +45,22 @@ class Intent:
 
 def intent_of(run: RunFolder, mode: str) -> Intent:
     """What the run's decisions ask for. mode: ``FIXES`` or ``ISSUES``."""
-    findings, snapshot = run.findings(), run.snapshot()
     said = agreed(stored_decisions.read(run.path))
+    accepted = [key for key, decision in said.items() if decision.verdict is Verdict.ACCEPT]
+    findings = run.findings(rows=np.array(sorted(findings_named(run, accepted)), np.int64))
+    snapshot = _known(run, findings)
     if mode == ISSUES:
         return Intent(plan_issues(findings, said, snapshot), snapshot)
-    accepted = [said[key].verdict is Verdict.ACCEPT if key in said else False for key in findings.id]
-    masks = _masks(run, findings, np.flatnonzero(accepted))
-    missed = np.flatnonzero(np.array(accepted, bool) & (findings.type == FindingType.MISSING_ANNOTATION))
+    missed = np.flatnonzero(findings.type == FindingType.MISSING_ANNOTATION)
     keys = {str(findings.id[row]): followed(run, findings, int(row), snapshot) for row in missed}
-    return Intent(plan_corrections(findings, said, snapshot, masks, keys), snapshot)
+    return Intent(plan_corrections(findings, said, snapshot, _masks(run, findings), keys), snapshot)
+
+
+def _known(run: RunFolder, findings: Findings) -> Snapshot:
+    """What the audit read, as far as corrections of these findings need it."""
+    shapes = np.concatenate([findings.annotation, findings.related])
+    annotations = annotations_filled(run, shapes[shapes >= 0])
+    return run.snapshot(run.frames(files=False), annotations)
 
 
 def push(
@@ -340,10 +348,10 @@ def _alike(now: Shape | None, then: Shape | None, target: PushTarget) -> bool:
     return target.same(now, then)
 
 
-def _masks(run: RunFolder, findings: Findings, rows: Collection[int]) -> ObjectArray:
-    """The predicted mask of these findings; None for all others."""
+def _masks(run: RunFolder, findings: Findings) -> ObjectArray:
+    """(n,) the predicted mask of each; None for all others."""
     masks: ObjectArray = np.empty(len(findings), object)
-    wanted = np.array([r for r in rows if findings.prediction[r] >= 0], np.int64)
+    wanted = np.flatnonzero(findings.prediction >= 0)
     if len(wanted):
         masks[wanted] = run.predictions_at(findings.prediction[wanted]).mask
     return masks

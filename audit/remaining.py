@@ -16,6 +16,7 @@ from audit.loop.agreement import seconds
 from audit.loop.blind import blind_questions
 from audit.loop.queue import bands
 from audit.review import BLIND
+from audit.run_rows import plain_annotations
 from audit.runs import RunFolder
 from audit.trust.calibrated import Reliability, calibration_error, reliability
 from audit.trust.left_over import (
@@ -41,10 +42,14 @@ FEWEST = 30
 
 @dataclass(frozen=True)
 class Part:
-    """Labels or photos that no finding is about: what was asked of them by chance, and what may be left."""
+    """Labels or photos that no finding is about: what was asked of them by chance, and what may be left.
+
+    span: on how many frames of a video each of those left is taken to show; 1 in photos, and of labels.
+    """
 
     sample: Sampled
     left: Estimate
+    span: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -94,18 +99,17 @@ def remaining(run: RunFolder, findings: Findings, said: Sequence[Decision]) -> R
     judged, real = settled(findings, agreed(said))
     facts = facts_of(findings)
     draws = _draws(facts, judged, real)
-    labels, frames, mistakes = _sampled(run, findings)
-    rests = [rest_of_labels(labels)] if labels.asked else []
-    rests += [rest_of_frames(frames)] if frames.asked else []
+    labels, frames, span, mistakes = _sampled(run, findings)
+    of_labels, of_frames = rest_of_labels(labels), rest_of_frames(frames, span=span)
     return Remaining(
         judged=int(judged.sum()),
         found=int(real.sum()),
         waiting=int((~judged).sum()),
         findings=together(draws),
         by_type=by_type(draws),
-        labels=_part(labels, rest_of_labels(labels)),
-        frames=_part(frames, rest_of_frames(frames)),
-        total=together(draws, *rests) if labels.asked and frames.asked else None,
+        labels=_part(labels, of_labels),
+        frames=_part(frames, of_frames, span),
+        total=together(draws, of_labels, of_frames) if labels.asked and frames.asked else None,
         mistakes=mistakes,
         advice=advise(draws, int(real.sum()), _pace(said)),
         trusted=_trusted(facts[judged], real[judged]),
@@ -128,16 +132,16 @@ def _pace(said: Sequence[Decision]) -> float:
     return pace([t for taken in seconds(said).values() for t in taken.tolist()])
 
 
-def _part(sample: Sampled, rest: Rest) -> Part | None:
-    return Part(sample, rest.estimate()) if sample.asked else None
+def _part(sample: Sampled, rest: Rest, span: float = 1.0) -> Part | None:
+    return Part(sample, rest.estimate(), span) if sample.asked else None
 
 
-def _sampled(run: RunFolder, findings: Findings) -> tuple[Sampled, Sampled, tuple[Mistake, ...]]:
-    """What the blind answers say of labels and of frames that still have no finding."""
+def _sampled(run: RunFolder, findings: Findings) -> tuple[Sampled, Sampled, float, tuple[Mistake, ...]]:
+    """What the blind answers say of labels and of frames that still have no finding, and how long objects show."""
     said = agreed(decisions.read(run.path / BLIND, strict=False))
     if not said:
-        return Sampled(0, 0, 0), Sampled(0, 0, 0), ()
-    asked = blind_questions(run.snapshot(), findings)
+        return Sampled(0, 0, 0), Sampled(0, 0, 0), 1.0, ()
+    asked = blind_questions(run.snapshot(annotations=plain_annotations(run)), findings)
     plain, wrong = settled(asked.labels, said)
     labels = Sampled(asked.of_labels, int(plain.sum()), int(wrong.sum()))
     rows = np.flatnonzero(wrong > 0)
@@ -146,7 +150,7 @@ def _sampled(run: RunFolder, findings: Findings) -> tuple[Sampled, Sampled, tupl
         for r in rows.tolist()
     )
     plain, wrong = settled(asked.frames, said)
-    return labels, Sampled(asked.of_frames, int(plain.sum()), int(wrong.sum())), mistakes
+    return labels, Sampled(asked.of_frames, int(plain.sum()), int(wrong.sum())), asked.span, mistakes
 
 
 def _trusted(facts: Facts, real: FloatArray) -> Trusted | None:

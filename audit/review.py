@@ -24,6 +24,7 @@ from audit.loop.blind import NO_QUESTIONS, SHARES, Blind, blind_questions
 from audit.loop.planting import Planted, plant
 from audit.loop.queue import EVERYTHING, Candidates, Filter, is_open, ordered, seed_of, voices
 from audit.report.rows import assignees
+from audit.run_rows import plain_annotations
 from audit.runs import RunFolder
 from audit.tail import Tail
 from audit.trust.verdicts import facts_of, learnt_from
@@ -97,7 +98,7 @@ class Review:
         self._by_chance = _by_chance(real, blind)
         self._drawn: set[str] = set()
         self._candidates = _candidates(run, self.findings)
-        self._number = run.frames().number
+        self._number = run.frames(files=False).number
         self._wanted = voices(map(str, real.id), plan.overlap)
         self._said: dict[str, dict[str, Verdict]] = {}
         self._closed = np.zeros(len(self.findings), bool)
@@ -309,7 +310,7 @@ def checked_name(reviewer: str) -> str:
 
 
 def _candidates(run: RunFolder, findings: Findings) -> Candidates:
-    frames, people = run.frames(), assignees(run)
+    frames, people = run.frames(files=False), assignees(run)
     names = np.array([*run.labels, ""], dtype=object)
     codes = np.array([t.code for t in FindingType], dtype=object)
     jobs = frames.job[findings.frame]
@@ -350,7 +351,7 @@ def _blind(run: RunFolder, real: Findings) -> Blind:
         (run.path / BLIND).mkdir(exist_ok=True)
     except OSError as error:
         raise ServiceError(f"cannot write {run.path / BLIND}: {error.strerror or error}") from error
-    return blind_questions(run.snapshot(), real)
+    return blind_questions(run.snapshot(annotations=plain_annotations(run)), real)
 
 
 def _by_chance(real: Findings, blind: Blind) -> tuple[list[str], ...]:

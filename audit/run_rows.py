@@ -12,12 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from audit.core.annotations import NO_ID, Frames
+from audit.core.annotations import NO_ID, Annotations, Frames
 from audit.core.findings import Findings
-from audit.core.table import FloatArray, IntArray, T, Table, column
+from audit.core.table import FloatArray, IntArray, ObjectArray, T, Table, column
 from audit.memory import give_back
-from audit.runs import BATCH_ROWS, RunFolder, from_arrow, rows_of
+from audit.runs import BATCH_ROWS, RunFolder, from_arrow, read_columns, rows_of
 
+HEAVY = {"points", "mask", "source", "digest"}
+"""Columns of annotations that take most of the memory."""
 TOLD = ["name", "number", "task", "job"]
 """What of a frame is told beside a finding."""
 
@@ -62,7 +64,7 @@ class SortedIds(Sequence[str]):
     """The ids of all findings of a run, sorted, in a quarter of the memory they take as objects."""
 
     def __init__(self, run: RunFolder) -> None:
-        table = pq.read_table(run.path / "findings.parquet", columns=["id"], use_threads=False)
+        table = read_columns(run.path / "findings.parquet", ["id"])
         self._ids = table["id"].take(pc.sort_indices(table["id"])).combine_chunks()
 
     def __len__(self) -> int:
@@ -89,9 +91,36 @@ def finding_blocks(run: RunFolder, rows: IntArray) -> Iterator[Findings]:
         yield from_arrow(table, Findings, run.labels)
 
 
+def annotations_filled(run: RunFolder, rows: IntArray) -> Annotations:
+    """All annotations, but outlines, masks, sources and digests only of these rows and of those that share their ids.
+
+    Elsewhere these columns are empty: of many labels they take most of the memory.
+    """
+    file = run.path / "annotations.parquet"
+    names = pq.read_schema(file).names
+    heavy = [name for name in names if name in HEAVY]
+    light = read_columns(file, [name for name in names if name not in HEAVY])
+    all_: Annotations = from_arrow(light, Annotations, run.labels)
+    sought = np.flatnonzero(np.isin(all_.annotation_id, all_.annotation_id[rows]))
+    some: Annotations = from_arrow(rows_of(file, sought), Annotations, run.labels)
+    return all_.replace(**{name: _spread(getattr(all_, name), sought, getattr(some, name)) for name in heavy})
+
+
+def plain_annotations(run: RunFolder) -> Annotations:
+    """All annotations without outlines, masks, sources and digests."""
+    return annotations_filled(run, np.zeros(0, np.int64))
+
+
+def _spread(empty: ObjectArray, rows: IntArray, values: ObjectArray) -> ObjectArray:
+    """A column that is empty but in these rows."""
+    filled: ObjectArray = empty.copy()
+    filled[rows] = values
+    return filled
+
+
 def told_frames(run: RunFolder) -> pa.Table:
     """All frames, the columns ``TOLD``: some ten bytes each and the name."""
-    return pq.read_table(run.path / "frames.parquet", columns=TOLD, use_threads=False)
+    return read_columns(run.path / "frames.parquet", TOLD)
 
 
 def frames_told(told: pa.Table, rows: IntArray) -> Frames:

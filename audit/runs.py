@@ -92,14 +92,14 @@ class RunFolder:
         """Names of the models; ``Predictions.model`` indexes them."""
         return tuple(m["name"] for m in self.manifest["models"])
 
-    def snapshot(self) -> Snapshot:
-        """What the source held when the audit read it."""
+    def snapshot(self, frames: Frames | None = None, annotations: Annotations | None = None) -> Snapshot:
+        """What the source held when the audit read it. Tables that are given are not read."""
         m = self.manifest
         return Snapshot(
             source=m["source"],
             labels=self.labels,
-            frames=self.frames(),
-            annotations=self.annotations(),
+            frames=self.frames() if frames is None else frames,
+            annotations=self.annotations() if annotations is None else annotations,
             jobs=tuple(Job(**j) for j in m["jobs"]),
             read_at=m["read_at"],
             link=m["link"],
@@ -112,8 +112,11 @@ class RunFolder:
         """How many there are, without reading them."""
         return int(pq.read_metadata(self.path / "frames.parquet").num_rows)
 
-    def frames(self) -> Frames:
-        frames: Frames = self._read("frames", Frames)
+    def frames(self, *, files: bool = True) -> Frames:
+        """files: with paths and digests, which take most of the memory; else these columns are empty."""
+        file = self.path / "frames.parquet"
+        columns = [name for name in pq.read_schema(file).names if files or name not in FILES]
+        frames: Frames = from_arrow(read_columns(file, columns), Frames, self.labels)
         return frames
 
     def annotations(self) -> Annotations:
@@ -127,7 +130,7 @@ class RunFolder:
         """
         file = self.path / "findings.parquet"
         columns = [name for name in pq.read_schema(file).names if texts or name not in ("id", "reason")]
-        table = pq.read_table(file, columns=columns) if rows is None else rows_of(file, rows, columns)
+        table = read_columns(file, columns) if rows is None else rows_of(file, rows, columns)
         findings: Findings = from_arrow(table, Findings, self.labels)
         return findings
 
@@ -149,7 +152,13 @@ class RunFolder:
         return predictions
 
     def _read(self, name: str, kind: type[Any]) -> Any:
-        return from_arrow(pq.read_table(self.path / f"{name}.parquet"), kind, self.labels)
+        return from_arrow(read_columns(self.path / f"{name}.parquet"), kind, self.labels)
+
+
+def read_columns(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """All rows of a table; columns: those wanted, None for all. ``pq.read_table`` would import pandas for it: .2 s."""
+    with pq.ParquetFile(path) as file:
+        return file.read(columns)
 
 
 def read_predictions(path: Path, labels: tuple[str, ...], start: int, stop: int | None) -> Predictions:
@@ -287,7 +296,8 @@ def from_arrow(table: pa.Table, kind: type[Any], labels: tuple[str, ...]) -> Any
 DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 ENUMS: dict[str, Any] = {"shape": ShapeType, "type": FindingType}
 SPAN = {"frames", "first_frame", "last_frame"}
-OPTIONAL = {"id", "reason", "points", "mask", "rotation", "occluded", "source", "digest", *SPAN}
+FILES = {"path", "sha256"}
+OPTIONAL = {"id", "reason", "points", "mask", "rotation", "occluded", "source", "digest", *SPAN, *FILES}
 NULLABLE_IDS = {"annotation_id", "annotation", "related", "prediction", "image_id", "task", "job", *SPAN - {"frames"}}
 
 

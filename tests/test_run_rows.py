@@ -5,14 +5,25 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Callable
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from audit.core.annotations import Frames
+from audit.core.annotations import Annotations, Frames, ShapeType
 from audit.core.findings import Findings
+from audit.core.table import objects
 from audit.report.rows import FindingRows, iter_finding_rows
-from audit.run_rows import SortedIds, finding_blocks, finding_keys, findings_named, frames_told, told_frames
+from audit.run_rows import (
+    SortedIds,
+    annotations_filled,
+    finding_blocks,
+    finding_keys,
+    findings_named,
+    frames_told,
+    plain_annotations,
+    told_frames,
+)
 from audit.runs import BATCH_ROWS, RunFolder
 from tests.report.conftest import save_run
 
@@ -119,3 +130,44 @@ def test_memory_does_not_grow_with_the_list(run_with: MakeRun) -> None:
     peak(few)  # what is loaded once
     more = (peak(many) - peak(few)) / (4 * BATCH_ROWS)
     assert more < 100  # bytes a finding; its keys took 43, the table with ids, reasons and boxes took 440
+
+
+def shapes() -> Annotations:
+    """Eight shapes of which two share an id, all with outlines, sources and digests of their own."""
+    ring = np.array([[0.0, 0.0], [9.0, 0.0], [9.0, 9.0]])
+    return Annotations(
+        xyxy=[[i, 0, i + 9, 9] for i in range(8)],
+        frame=[0] * 8,
+        label=[0] * 8,
+        annotation_id=[1, 2, 3, 4, 5, 6, 7, 2],
+        shape=[ShapeType.POLYGON] * 8,
+        points=objects((ring + i,) for i in range(8)),
+        source=[f"source {i}" for i in range(8)],
+        digest=[f"digest {i}" for i in range(8)],
+    )
+
+
+@pytest.mark.parametrize(("rows", "filled"), [([], []), ([0], [0]), ([1], [1, 7]), ([7, 3, 3], [1, 3, 7])])
+def test_outlines_and_digests_stand_where_they_are_asked_for(
+    tmp_path: Path, rows: list[int], filled: list[int]
+) -> None:
+    run = save_run(tmp_path, Frames(name=["a.jpg"], number=[0]), shapes())
+    some, whole = annotations_filled(run, np.array(rows, np.int64)), run.annotations()
+    for name in ("xyxy", "frame", "label", "annotation_id", "shape", "rotation", "crowd", "track", "occluded"):
+        assert np.array_equal(getattr(some, name), getattr(whole, name))
+    told = [d for d in some.digest.tolist() if d]
+    assert told == [f"digest {i}" for i in filled]
+    assert [i for i, rings in enumerate(some.points) if rings is not None] == filled
+    assert all(np.array_equal(some.points[i][0], whole.points[i][0]) for i in filled)
+    assert [some.source[i] for i in filled] == [f"source {i}" for i in filled]
+
+
+def test_a_run_without_labels_has_none_to_fill(tmp_path: Path) -> None:
+    assert len(plain_annotations(save_run(tmp_path))) == 0
+
+
+def test_frames_without_paths_and_digests(tmp_path: Path) -> None:
+    run = save_run(tmp_path, Frames(name=["a.jpg"], number=[3], path=["/x/a.jpg"], sha256=["ab"], job=[7]))
+    told = run.frames(files=False)
+    assert (told.name[0], told.number[0], told.job[0]) == ("a.jpg", 3, 7)
+    assert (told.path[0], told.sha256[0]) == ("", "")

@@ -72,7 +72,7 @@ def summary(run: RunFolder) -> ReviewSummary:
         errors_by_label=counted.by_label,
         errors_by_annotator=counted.by_annotator,
         remaining=remaining(run, findings, ours),
-        frames=run.frames().name.tolist(),
+        frames=run.frames(files=False).name.tolist(),
     )
 
 

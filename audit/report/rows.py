@@ -108,10 +108,9 @@ class FindingRows:
         return len(self.rows)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        told, people, done = told_frames(self.run), assignees(self.run), 0
+        told, done = told_frames(self.run), 0
         for block in finding_blocks(self.run, self.rows):
-            chance = self.chance[self.rows[done : done + len(block)]]
-            yield from _objects(*_with_frames(block, self.run, told), chance, people)
+            yield from rows_told(self.run, block, told, self.chance[self.rows[done : done + len(block)]])
             done += len(block)
 
 
@@ -127,6 +126,14 @@ def rows_of(
     for start in range(0, len(findings), CHUNK):
         part = slice(start, start + CHUNK)
         yield from _objects(findings[part], view, chance[part], people)
+
+
+def rows_told(
+    run: RunFolder, findings: Findings, told: pa.Table, chance: FloatArray | None = None
+) -> Iterator[dict[str, Any]]:
+    """As ``rows_of``, a few findings of many. told: ``told_frames`` of the run, of which theirs are looked up."""
+    view = _with_frames(findings, run, told)
+    return _objects(*view, findings.score if chance is None else chance, assignees(run))
 
 
 def _verdicts(run: RunFolder) -> dict[int, Verdict]:

@@ -48,7 +48,7 @@ class Spots:
     def __init__(self, run: RunFolder, findings: Findings) -> None:
         """findings: one without any box or shape shows its whole photo, with all labels and what is missing there."""
         self._run = run
-        self._maker = CardMaker(run, findings, run.frames())
+        self._frames = run.frames()
         self._findings = findings
         self._made: OrderedDict[int, Future[Spot]] = OrderedDict()
         self._lock = threading.Lock()
@@ -77,16 +77,17 @@ class Spots:
             return self._made[row]
 
     def _make(self, row: int) -> Spot:
-        maker = self._maker
-        pixels, problem = read_pixels(maker.frames, int(self._findings.frame[row]))
-        frame_wh = maker.frame_wh(row, pixels)
+        # its own shapes and predictions are read: those of all findings take seconds and much memory
+        maker = CardMaker(self._run, self._findings[np.array([row])], self._frames)
+        pixels, problem = read_pixels(self._frames, int(self._findings.frame[row]))
+        frame_wh = maker.frame_wh(0, pixels)
         if not self._is_about_a_place(row):
             whole = view_of(np.zeros((0, 4)), frame_wh)
             return Spot(
                 whole, b"" if pixels is None else _jpeg(pixels, whole), problem, self._all_of(row, whole, frame_wh)
             )
-        view = view_of(_with_context(np.vstack(list(maker.boxes(row))), frame_wh), frame_wh)
-        paths = tuple(p for p in maker.outlines(row, view, frame_wh) if p is not None)
+        view = view_of(_with_context(np.vstack(list(maker.boxes(0))), frame_wh), frame_wh)
+        paths = tuple(p for p in maker.outlines(0, view, frame_wh) if p is not None)
         return Spot(view, b"" if pixels is None else _jpeg(pixels, view), problem, paths)
 
     def _is_about_a_place(self, row: int) -> bool:

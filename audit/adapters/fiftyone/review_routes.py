@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -23,9 +24,10 @@ from audit.core.questions import Answer
 from audit.errors import AuditError, UsageError
 from audit.loop.queue import Filter
 from audit.report.gallery import safe_link, shorten
-from audit.report.rows import rows_of
+from audit.report.rows import rows_told
 from audit.report.spots import Spots
 from audit.review import Review
+from audit.run_rows import told_frames
 
 PREFIX = "/cvat-audit"
 TOKEN_HEADER = "X-Cvat-Audit-Token"  # noqa: S105 - a header's name
@@ -50,7 +52,7 @@ class ReviewRoutes:
         self.spots = Spots(review.run, review.findings)
         self.outlook = Outlook(review.run, review.real)
         self.token = secrets.token_urlsafe(24)
-        self.rows = list(rows_of(review.run, review.findings))
+        self._frames = told_frames(review.run)
 
     def mount(self) -> Mount:
         """To be put before all other routes of the App."""
@@ -103,7 +105,7 @@ class ReviewRoutes:
 
     def _item(self, finding: str, row: int) -> dict[str, Any]:
         """One question, ready to be shown. All texts are to be shown as text."""
-        facts, spot, asked = self.rows[row], self.spots.spot(row), self.review.question(finding)
+        facts, spot, asked = self._facts(row), self.spots.spot(row), self.review.question(finding)
         blind = self.review.is_blind(row)
         shown = {
             "reason": self._why_blind(row) if blind else facts["reason"],
@@ -126,6 +128,11 @@ class ReviewRoutes:
             "photo": f"{PREFIX}/photo/{finding}" if spot.photo else "",
             "problem": spot.problem,
         }
+
+    def _facts(self, row: int) -> dict[str, Any]:
+        """What a list of findings says of this one. Those of all would take a kilobyte each."""
+        findings = self.review.findings[np.array([row])]
+        return next(rows_told(self.review.run, findings, self._frames))
 
     def _why_blind(self, row: int) -> str:
         whole = self.review.findings.label[row] < 0
