@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -145,3 +146,17 @@ def test_json_never_holds_a_number_that_is_none(tmp_path: Path) -> None:
     assert parsed["stop"]["seconds_each"] is None
     assert parsed["calibration"] is None
     assert parsed["left_over"]["all"] is None
+
+
+def test_in_a_video_it_is_said_that_an_overlooked_object_counts_once(tmp_path: Path) -> None:
+    run = write(tmp_path / "run")
+    reviewed(run, 50)
+    left = told(run)
+    assert left.frames is not None and left.frames.span == 1.0
+    assert not any("counted once" in basis for _, _, basis in remaining_rows(left))
+    filmed = replace(left, frames=replace(left.frames, span=86.2))
+    assert "each object counted once, as on about 86 frames" in [
+        b.partition("; ")[2] for _, _, b in remaining_rows(filmed)
+    ]
+    told_json = remaining_json(filmed, run.frames().name.tolist())["left_over"]
+    assert told_json["overlooked_without_finding"]["frames_per_object"] == 86.2

