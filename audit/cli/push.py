@@ -244,7 +244,10 @@ def _sent(line: Line) -> str:
     if line.status == "already" or not line.after or line.action == "issue":
         return ""
     names = ("type", "label_id", "points") if line.before is None else tuple(line.after)
-    changed = {n: line.after[n] for n in names if line.before is None or line.after[n] != line.before.get(n)}
+    after = {n: line.after[n] for n in names if n in line.after}  # a track has shapes instead of a type and points
+    changed = {n: value for n, value in after.items() if line.before is None or value != line.before.get(n)}
+    if "shapes" in changed or (line.before is None and "shapes" in line.after):
+        changed["shapes"] = f"on {len(line.after['shapes'])} key frames"
     if line.label and "label_id" in changed:
         changed = {"label": line.label, **{n: v for n, v in changed.items() if n != "label_id"}}
     text = ", ".join(f"{name} {value}" for name, value in changed.items())

@@ -102,6 +102,34 @@ def test_tracks_of_a_task_in_two_jobs_from_the_audit_to_the_fix_and_back(
     assert [[bare(t) for t in tracks] for tracks in again] == [[bare(t) for t in tracks] for tracks in before]
 
 
+def test_a_track_that_is_deleted_and_one_that_is_drawn_are_told_in_words_and_taken_back(
+    cvat_audit: Command, server: FakeCvat, tmp_path: Path
+) -> None:
+    task = server.add_task("t", photos(), [{"name": "person"}, {"name": "car"}])
+    labels, job = server.labels(task), int(server.jobs(task)[0]["id"])
+    false, right = track(labels["car"], 0, POINTS), track(labels["person"], 0, [110.0, 100.0, 190.0, 190.0])
+    server.set_annotations(job, {"shapes": [], "tags": [], "tracks": [false, {**right, "frame": 3}]})
+    rows = [{"file_name": f"{i:03d}.jpg", "category_name": "person", "bbox": [110, 100, 80, 90], "score": 0.9}
+            for i in range(6)]  # fmt: skip
+    (tmp_path / "results.json").write_text(json.dumps([*rows, {**rows[0], "category_name": "car", "score": 0.01}]))
+    source = server.url.replace("http://", "cvat://") + f"/tasks/{task}"
+    own = {"CVAT_ACCESS_TOKEN": ADMIN_TOKEN}
+    done = cvat_audit("run", source, "--predictions", "results.json", "--out", "out", "--no-fiftyone", **own)
+    assert done.returncode == 0, done.stderr
+    kinds = ("--type", "extra_annotation", "--type", "missing_annotation")
+    listed = json.loads(cvat_audit("findings", "out", "--json", *kinds).stdout)
+    assert {r["type"] for r in listed} >= {"extra_annotation"}
+    before = server.annotations(job)["tracks"]
+    cvat_audit("decide", "out", "--accept", ",".join(r["id"] for r in listed), "--reviewer", "rita")
+    for command in (("push", "out", "--as", "fixes"), ("undo", "out")):
+        for really in ((), ("--yes",)):
+            said = cvat_audit(*command, *really, **own)
+            assert (said.returncode, "Traceback" in said.stderr) == (0, False), said.stderr
+    assert "restore" in said.stdout and "shapes on 2 key frames" in said.stdout
+    again = server.annotations(job)["tracks"]
+    assert sorted(map(str, map(bare, again))) == sorted(map(str, map(bare, before)))
+
+
 def track(label: int, first: int, points: list[float]) -> dict[str, Any]:
     """Two keyframes, and one frame between them."""
     keys = [
