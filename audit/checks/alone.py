@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 
 import numpy as np
 
+from audit.checks.alike_tracks import by_track
 from audit.checks.empties import empty_frames
 from audit.checks.look_alikes import Differences, differences, findings_of, look_alikes
 from audit.checks.overlaps import at
@@ -43,7 +44,7 @@ def model_free(
     hashes: (frames,) of the pictures, for frames that look the same; look: compares two pictures at a place.
     Time and memory grow with the number of rows, not with its square.
     """
-    parts = []
+    parts, told_of = [], np.zeros(0, np.int64)
     if FindingType.UNUSUAL_SHAPE in types:
         parts.append(unusual_shapes(blocks, frames, labels))
     if FindingType.BROKEN_TRACK in types:
@@ -56,12 +57,13 @@ def model_free(
         alike, rows = _chosen(blocks, lambda block: paired[block.frame])
         found = differences(alike, frames, pairs)
         unlike = np.full(len(found), np.nan) if look is None else look(found)
-        parts.append(_in_all(findings_of(found, unlike, alike, frames), rows))
+        each = findings_of(found, unlike, alike, frames)
+        told_of = each.frame
+        parts.append(_in_all(by_track(each, alike, frames), rows))
     told = Findings.concat(parts)
     if FindingType.EMPTY_FRAME in types:
         empty = empty_frames(_per_frame(blocks, len(frames)), frames)
-        alike = told.frame[told.type == FindingType.INCONSISTENT_FRAMES]
-        told = Findings.concat([told, empty[~np.isin(empty.frame, alike)]])
+        told = Findings.concat([told, empty[~np.isin(empty.frame, told_of)]])
     return told
 
 

@@ -90,7 +90,7 @@ def findings_of(found: Differences, unlike: FloatArray, annotations: Annotations
     """Findings for the differences at places that show the same.
 
     unlike: (n,) how far the pictures differ at the place, in standard deviations; NaN if nobody looked, which tells
-    something of the very same file only.
+    something of the very same file only. ``related`` is the label on the other frame (see ``by_track``).
     """
     with np.errstate(invalid="ignore"):
         shown = np.flatnonzero(found.same_file | (unlike <= SAME_SPOT))
@@ -103,6 +103,7 @@ def findings_of(found: Differences, unlike: FloatArray, annotations: Annotations
         frame=d.frame,
         score=np.where(d.same_file, SAME_FILE_SCORE, SAME_SPOT_SCORE),
         annotation=d.here,
+        related=d.there,
         annotation_id=np.where(here, mine.annotation_id, NO_ID),
         label=label,
         suggested_label=theirs.label,
