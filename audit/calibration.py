@@ -27,6 +27,7 @@ FEWEST = 150
 class Calibration:
     """bins: of all types together. error: expected calibration error. by_type: error and number of findings.
 
+    planted_error: the same if nothing but what was planted were real; NaN if an older version wrote the file.
     rates: the estimated share of the labels that is wrong in each way (of Missing label, as many again are missing).
     """
 
@@ -34,6 +35,7 @@ class Calibration:
     error: float
     by_type: dict[FindingType, tuple[float, int]]
     rates: dict[FindingType, float] = field(default_factory=dict)
+    planted_error: float = float("nan")
 
 
 def write_calibration(run: Path, judged: HeldOut, rates: Mapping[FindingType, float] | None = None) -> None:
@@ -41,13 +43,14 @@ def write_calibration(run: Path, judged: HeldOut, rates: Mapping[FindingType, fl
     if len(judged) < FEWEST:
         (run / FILE).unlink(missing_ok=True)
         return
-    bins = reliability(judged.chance, judged.real)
+    bins = _bins(judged)
     kinds = {k: judged[judged.type == k] for k in FindingType if (judged.type == k).any()}
-    errors = {k: calibration_error(reliability(part.chance, part.real)) for k, part in kinds.items()}
+    errors = {k: calibration_error(_bins(part)) for k, part in kinds.items()}
     document = {
         "about": "mistakes planted into half of the frames, judged by weights learnt on the other half",
         "findings": len(judged),
         "error": calibration_error(bins),
+        "planted_error": calibration_error(reliability(judged.chance, judged.real)),
         "bins": {name: values.tolist() for name, values in bins.columns().items()},
         "rates": {k.code: rate for k, rate in (rates or {}).items()},
         "types": {k.code: {"error": errors[k], "findings": len(part)} for k, part in kinds.items()},
@@ -55,6 +58,10 @@ def write_calibration(run: Path, judged: HeldOut, rates: Mapping[FindingType, fl
     with atomic(run / FILE, "w") as stream:
         json.dump(document, stream, indent=2)
         stream.write("\n")
+
+
+def _bins(judged: HeldOut) -> Reliability:
+    return reliability(judged.chance, judged.real, stands_for=judged.stands_for)
 
 
 def read_calibration(run: Path) -> Calibration | None:
@@ -65,6 +72,7 @@ def read_calibration(run: Path) -> Calibration | None:
         codes = {k.code: k for k in FindingType}
         by_type = {codes[c]: (float(t["error"]), int(t["findings"])) for c, t in told["types"].items() if c in codes}
         rates = {codes[c]: float(rate) for c, rate in told.get("rates", {}).items() if c in codes}
-        return Calibration(bins, float(told["error"]), by_type, rates)
+        planted = float(told.get("planted_error", "nan"))
+        return Calibration(bins, float(told["error"]), by_type, rates, planted)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -58,10 +59,19 @@ def _planted(c: Calibration) -> Diagram:
     told = (
         f"Mistakes planted into half of the frames, judged by what the other half taught: calibration error "
         f"{100 * c.error:.1f} points over {int(c.bins.count.sum()):,} findings ({types}). {_highest(c.bins)} "
-        "Real mistakes in the labels count as false alarms here, so the true shares are rather higher."
-        f"{_rates(c)}"
+        f"{_besides(c)}{_rates(c)}"
     )
     return Diagram("Scores against planted mistakes", c.bins, told)
+
+
+def _besides(c: Calibration) -> str:
+    """How far the figures rest on an estimate of what is wrong in the labels themselves."""
+    if math.isnan(c.planted_error):
+        return "Real mistakes in the labels count as false alarms here, so the true shares are rather higher."
+    return (
+        "Planted mistakes stand for those that the labels hold besides, as many as are expected; "
+        f"if these held none, the error would be {100 * c.planted_error:.1f} points."
+    )
 
 
 def _rates(c: Calibration) -> str:

@@ -12,6 +12,7 @@ from audit.trust.beta import beta_quantile
 MOST_BINS = 10
 FEWEST_IN_BIN = 15
 """A share among fewer says next to nothing."""
+TINY = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,9 +29,12 @@ class Reliability(Table):
     count: IntArray = column(np.int64, 0)
 
 
-def reliability(chance: FloatArray, real: FloatArray, *, bins: int = MOST_BINS) -> Reliability:
+def reliability(
+    chance: FloatArray, real: FloatArray, *, stands_for: FloatArray | None = None, bins: int = MOST_BINS
+) -> Reliability:
     """Bins of equal size over findings. chance: (n,) in [0, 1]. real: (n,) 0 or 1. No findings give no bins.
 
+    stands_for: (n,) how many real ones each that is known stands for, itself too; 1 if left out.
     Equal sizes, not equal widths: most findings have small chances, and wide empty bins would hide how those
     do (Nguyen, O'Connor 2015, "Posterior calibration and exploratory analysis", section 3).
     """
@@ -39,9 +43,13 @@ def reliability(chance: FloatArray, real: FloatArray, *, bins: int = MOST_BINS) 
     parts = [part for part in np.array_split(order, number) if len(part)]
     count = np.array([len(part) for part in parts], np.int64)
     hits = np.array([real[part].sum() for part in parts], np.float64)
-    low, high = jeffreys(hits, count)
     expected = np.array([chance[part].mean() for part in parts], np.float64)
-    return Reliability(expected=expected, share=hits / np.maximum(count, 1), low=low, high=high, count=count)
+    each = np.ones(len(parts))
+    if stands_for is not None:
+        weight = real + TINY  # where none is known, the mean of all tells how far the interval reaches
+        each = np.array([np.average(stands_for[part], weights=weight[part]) for part in parts], np.float64)
+    share, low, high = (np.minimum(v * each, 1) for v in (hits / np.maximum(count, 1), *jeffreys(hits, count)))
+    return Reliability(expected=expected, share=share, low=low, high=high, count=count)
 
 
 def calibration_error(bins: Reliability) -> float:

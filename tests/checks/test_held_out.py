@@ -78,6 +78,23 @@ def test_chances_of_planted_mistakes_hold_on_frames_they_were_not_learnt_from(tm
     assert sum(n for _, n in told.by_type.values()) == len(judged)
 
 
+def test_mistakes_that_the_labels_hold_are_not_held_against_the_chances(tmp_path: Path) -> None:
+    sample, hw = scene(80)
+    a = sample.annotations
+    copies, shaken = a[::10], np.random.default_rng(1).normal(0, 1.5, (len(a[::10]), 4))
+    copies = copies.replace(annotation_id=copies.annotation_id + len(a), xyxy=copies.xyxy + shaken)
+    doubled = Annotations.concat([a, copies])
+    doubled = doubled[np.argsort(doubled.frame, kind="stable")]
+    judged = held_out(replace(sample, annotations=doubled, judged=np.ones(len(doubled), bool)), hw, 3, PRIOR)
+    twice = judged[judged.type == FindingType.DUPLICATE_ANNOTATION]
+    assert 1.3 < twice.stands_for.mean() < 4  # two were there for each that was planted; the estimate is careful
+    assert judged.stands_for.min() >= 1
+    write_calibration(tmp_path, judged)
+    told = read_calibration(tmp_path)
+    assert told is not None
+    assert told.planted_error > told.error + 0.03
+
+
 @pytest.mark.filterwarnings("ignore:__array__ implementation")
 def test_chances_of_spoilt_masks_are_judged_too(tmp_path: Path) -> None:
     sample, hw = scene(40)

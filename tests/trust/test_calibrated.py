@@ -57,3 +57,13 @@ def test_the_list_has_the_share_and_one_more_would_not(chances: list[float], wan
     rest = np.setdiff1d(np.arange(len(p)), rows)
     if len(rest):
         assert np.append(p[rows], p[rest].max()).mean() < wanted + 1e-6
+
+
+def test_those_that_are_known_stand_for_others() -> None:
+    chance, real = np.full(40, 0.8), np.repeat([1.0, 0.0], [16, 24])
+    plain, told = reliability(chance, real, bins=1), reliability(chance, real, stands_for=np.full(40, 2.0), bins=1)
+    assert (plain.share[0], told.share[0]) == (pytest.approx(0.4), pytest.approx(0.8))
+    assert told.low[0] == pytest.approx(2 * plain.low[0])
+    assert reliability(chance, real, stands_for=np.full(40, 9.0), bins=1).share[0] == 1
+    none = reliability(chance, np.zeros(40), stands_for=np.full(40, 2.0), bins=1)
+    assert none.share[0] == 0 < none.high[0] < 1
