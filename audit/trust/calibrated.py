@@ -48,8 +48,11 @@ def reliability(
     if stands_for is not None:
         weight = real + TINY  # where none is known, the mean of all tells how far the interval reaches
         each = np.array([np.average(stands_for[part], weights=weight[part]) for part in parts], np.float64)
-    share, low, high = (np.minimum(v * each, 1) for v in (hits / np.maximum(count, 1), *jeffreys(hits, count)))
-    return Reliability(expected=expected, share=share, low=low, high=high, count=count)
+    share, (low, high) = hits / np.maximum(count, 1), jeffreys(hits, count)
+    at_most = np.minimum(each, 1 / np.maximum(share, TINY))  # no more can be real than all
+    return Reliability(
+        expected=expected, share=share * at_most, low=low * at_most, high=np.minimum(high * each, 1), count=count
+    )
 
 
 def calibration_error(bins: Reliability) -> float:

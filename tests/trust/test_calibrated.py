@@ -65,5 +65,7 @@ def test_those_that_are_known_stand_for_others() -> None:
     assert (plain.share[0], told.share[0]) == (pytest.approx(0.4), pytest.approx(0.8))
     assert told.low[0] == pytest.approx(2 * plain.low[0])
     assert reliability(chance, real, stands_for=np.full(40, 9.0), bins=1).share[0] == 1
+    every = reliability(chance, np.ones(40), stands_for=np.full(40, 2.0), bins=1)
+    assert (every.share[0], every.low[0]) == (1, reliability(chance, np.ones(40), bins=1).low[0])
     none = reliability(chance, np.zeros(40), stands_for=np.full(40, 2.0), bins=1)
     assert none.share[0] == 0 < none.high[0] < 1
