@@ -37,6 +37,6 @@ def box_candidates(evidence: Evidence, habits: Habits) -> Candidates:
         np.clip(growth, 0, 2),
         np.clip(-growth, 0, 2),
         e.own_shared,
-        sides_at_border(e.own_xyxy, evidence.frame_hw[e.frame]) / 4,
+        sides_at_border(e.own_xyxy, evidence.frame_hw.take(e.frame, axis=0)) / 4,
     )
     return Candidates(rows, np.column_stack([shared_traits(e, habits), *mine]))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from audit.checks.nearby import nearby, own_shared
 from audit.checks.outlines import masked, outline_evidence
-from audit.checks.overlaps import at, best, drawn_masks, outlined, refined, with_mask_iou
+from audit.checks.overlaps import Masks, at, best, drawn_masks, highest, outlined, refined, with_mask_iou
 from audit.checks.surroundings import Surroundings, surroundings
 from audit.checks.tables import Evidence, LabelEvidence, Outlines, Sample, Twins, Unexplained, combine
 from audit.core.annotations import NO_ID, Annotations, Predictions, comparable
 from audit.core.boxes import Pairs, area, overlapping_pairs, pairs_within
-from audit.core.matching import greedy_matching, suppress
+from audit.core.matching import highest_matching, suppress
 from audit.core.table import BoolArray, FloatArray, IntArray, T
 from audit.trust import scoring
 
@@ -57,32 +57,27 @@ def gather(  # noqa: PLR0913 - two tables, what is known of them, and two switch
     rows = np.arange(len(predictions)) if prediction_rows is None else prediction_rows
     usable = np.flatnonzero(comparable(annotations))
     labels = _only(annotations, usable)
-    pairs = overlapping_pairs(labels.xyxy, labels.frame, predictions.xyxy, predictions.frame)
-    pairs, masks = with_mask_iou(pairs, labels, predictions, frame_hw)
-    same = labels.label[pairs.left] == predictions.label[pairs.right]
-    matched = _match(pairs, same, predictions.score, len(labels), len(predictions))
-    explained = best(pairs.right[same], pairs.iou[same], len(predictions))[0]
+    met, masks = _met(labels, predictions, frame_hw)
     told = np.flatnonzero(judged[usable] & (area(labels.xyxy) > 0))
-    sizes = [np.maximum(area(table.xyxy), 1e-9) for table in (labels, predictions)]
     around = surroundings(labels, predictions)
-    evidence = _label_evidence(labels, predictions, sizes, pairs, same, matched, explained)
-    evidence = _in_surroundings(evidence, around).replace(
-        own_shared=own_shared(evidence.own_prediction, len(predictions), pairs, same)
+    evidence = _in_surroundings(_label_evidence(met), around).replace(
+        own_shared=own_shared(met.own, len(predictions), met.of_name)
     )
-    beside = nearby(evidence, told, predictions, pairs)
+    beside = nearby(evidence, told, predictions, met.pairs)
     compared = Outlines()
     if masks is not None:
-        evidence = evidence.replace(masked=masked(pairs, matched, masks))
+        evidence = evidence.replace(masked=masked(met.pairs, met.matched, masks))
         if outlines:
-            compared = outline_evidence(predictions, pairs, same, matched, masks, told, usable + first_annotation)
+            compared = outline_evidence(
+                predictions, met.pairs, met.same, met.matched, masks, told, usable + first_annotation
+            )
     evidence = evidence.replace(
         row=usable + first_annotation,
         own_prediction=at(rows, evidence.own_prediction, NO_ID),
         rival_prediction=at(rows, evidence.rival_prediction, NO_ID),
     )
     evidence = _only(evidence, told)
-    crowds = annotations[annotations.crowd]
-    unexplained = _unexplained(sizes, crowds, predictions, pairs, same, matched, explained)
+    unexplained = _unexplained(met, annotations[annotations.crowd])
     unexplained = unexplained.replace(
         row=rows[unexplained.row],
         companions=around.labels(unexplained.frame, unexplained.label),
@@ -90,10 +85,64 @@ def gather(  # noqa: PLR0913 - two tables, what is known of them, and two switch
         best_in_frame=around.predicted(unexplained.frame, unexplained.label),
         nearest=at(usable + first_annotation, unexplained.nearest, NO_ID),
     )
-    twins = _twins(labels, usable + first_annotation, frame_hw)
+    twins = _twins(met, usable + first_annotation, frame_hw)
     sample = _sample(annotations, judged, predictions, len(frame_hw), sampling)
     beside = beside.replace(row=usable[beside.row] + first_annotation)
     return Evidence(annotations, frame_hw, evidence, unexplained, twins, sample, compared, beside)
+
+
+@dataclass(frozen=True)
+class _Met:
+    """Labels and predictions where they meet.
+
+    label_area, area: of each, above 0. pairs: of both. same: (pairs,) whether of one name. of_name: those of one name,
+    named: their indices. matched: indices of the pairs that are one object. own, own_iou: (labels,) the prediction
+    matched to each, or -1, and their overlap, or 0. explained: (predictions,) the best overlap with a label of its
+    name. among: pairs of labels.
+    """
+
+    labels: Annotations
+    predictions: Predictions
+    label_area: FloatArray
+    area: FloatArray
+    pairs: Pairs
+    same: BoolArray
+    of_name: Pairs
+    named: IntArray
+    matched: IntArray
+    own: IntArray
+    own_iou: FloatArray
+    explained: FloatArray
+    among: Pairs
+
+
+def _met(labels: Annotations, predictions: Predictions, frame_hw: IntArray) -> tuple[_Met, Masks | None]:
+    n_labels, n = len(labels), len(predictions)
+    pairs = overlapping_pairs(labels.xyxy, labels.frame, predictions.xyxy, predictions.frame)
+    pairs, masks = with_mask_iou(pairs, labels, predictions, frame_hw)
+    same = labels.label.take(pairs.left) == predictions.label.take(pairs.right)
+    named = np.flatnonzero(same)
+    of_name = pairs[named]
+    matched = named.take(_match(of_name, predictions.score, n_labels, n))
+    own, own_iou = np.full(n_labels, NO_ID), np.zeros(n_labels)
+    left = pairs.left.take(matched)
+    own[left], own_iou[left] = pairs.right.take(matched), pairs.iou.take(matched)
+    met = _Met(
+        labels=labels,
+        predictions=predictions,
+        label_area=np.maximum(area(labels.xyxy), 1e-9),
+        area=np.maximum(area(predictions.xyxy), 1e-9),
+        pairs=pairs,
+        same=same,
+        of_name=of_name,
+        named=named,
+        matched=matched,
+        own=own,
+        own_iou=own_iou,
+        explained=highest(of_name.right, of_name.iou, n),
+        among=pairs_within(labels.xyxy, labels.frame),
+    )
+    return met, masks
 
 
 def _only(table: T, rows: IntArray) -> T:
@@ -111,52 +160,45 @@ def _sample(annotations: Annotations, judged: BoolArray, predictions: Prediction
     return Sample(annotations[ours], judged[ours], predictions[theirs], step)
 
 
-def _label_evidence(
-    labels: Annotations,
-    predictions: Predictions,
-    sizes: Sequence[FloatArray],
-    pairs: Pairs,
-    same: BoolArray,
-    matched: IntArray,
-    explained: FloatArray,
-) -> LabelEvidence:
-    n = len(labels)
-    score = predictions.score[pairs.right]
+def _label_evidence(met: _Met) -> LabelEvidence:
+    labels, predictions, pairs, n = met.labels, met.predictions, met.pairs, len(met.labels)
+    score = predictions.score.take(pairs.right)
     support = pairs.iou * score
-    rivalry = np.where(same, 0.0, support * (1 - explained[pairs.right]))
+    rivalry = support * (1 - met.explained.take(pairs.right)) * ~met.same
     rival_support, rival_pair = best(pairs.left, rivalry, n)
     rival = at(pairs.right, rival_pair, NO_ID)
-    smaller = np.minimum(sizes[0][pairs.left], sizes[1][pairs.right])
-    guest_label, guest_count = _guests(n, predictions, sizes[1], pairs, same)
-    own, matched_iou = np.full(n, NO_ID), np.zeros(n)
-    own[pairs.left[matched]], matched_iou[pairs.left[matched]] = pairs.right[matched], pairs.iou[matched]
-    over, label_iou, twin_iou = _beside(labels, sizes[0])
+    rival_label = at(predictions.label, rival, NO_ID)
+    own, own_score = met.of_name, score.take(met.named)
+    fitting = np.flatnonzero(own.iou >= MATCH_IOU)
+    smaller = np.minimum(met.label_area.take(own.left), met.area.take(own.right))
+    guest_label, guest_count = _guests(met)
+    over, label_iou, twin_iou = _beside(met)
     return LabelEvidence(
         row=np.arange(n),
         frame=labels.frame,
         label=labels.label,
         xyxy=labels.xyxy,
-        own_iou=best(pairs.left[same], pairs.iou[same], n)[0],
-        own_support=best(pairs.left[same], support[same], n)[0],
-        own_prediction=own,
-        own_score=at(predictions.score, own, 0.0),
-        own_xyxy=at(predictions.xyxy, own, np.nan),
-        matched_iou=matched_iou,
+        own_iou=highest(own.left, own.iou, n),
+        own_support=highest(own.left, support.take(met.named), n),
+        own_prediction=met.own,
+        own_score=at(predictions.score, met.own, 0.0),
+        own_xyxy=at(predictions.xyxy, met.own, np.nan),
+        matched_iou=met.own_iou,
         rival_support=rival_support,
         rival_prediction=rival,
-        rival_label=at(predictions.label, rival, NO_ID),
+        rival_label=rival_label,
         rival_iou=at(pairs.iou, rival_pair, 0.0),
         rival_score=at(predictions.score, rival, 0.0),
         rival_xyxy=at(predictions.xyxy, rival, np.nan),
-        any_support=best(pairs.left, support, n)[0],
-        own_best=best(pairs.left, np.where(same & (pairs.iou >= MATCH_IOU), predictions.score[pairs.right], 0.0), n)[0],
-        part_support=best(pairs.left[same], (predictions.score[pairs.right] * pairs.shared / smaller)[same], n)[0],
+        any_support=highest(pairs.left, support, n),
+        own_best=highest(own.left.take(fitting), own_score.take(fitting), n),
+        part_support=highest(own.left, own_score * own.shared / smaller, n),
         guest_label=guest_label,
         guest_count=guest_count,
-        any_iou=best(pairs.left, pairs.iou, n)[0],
+        any_iou=highest(pairs.left, pairs.iou, n),
         seen_iou=_overlap_from(SEEN_SCORE, pairs, score, n),
         sure_iou=_overlap_from(SURE_SCORE, pairs, score, n),
-        rival_total=_rival_total(pairs, score, predictions.label, at(predictions.label, rival, NO_ID)),
+        rival_total=_rival_total(pairs, score, predictions.label, rival_label),
         labelled_over=over,
         label_iou=label_iou,
         twin_iou=twin_iou,
@@ -174,116 +216,117 @@ def _in_surroundings(e: LabelEvidence, around: Surroundings) -> LabelEvidence:
 
 def _overlap_from(least: float, pairs: Pairs, score: FloatArray, n: int) -> FloatArray:
     """(n,) the best overlap of each label with a prediction that has at least this score. score: (pairs,)."""
-    highest, kept = np.zeros(n), np.flatnonzero(score >= least)
-    np.maximum.at(highest, pairs.left[kept], pairs.iou[kept])
-    return highest
+    kept = np.flatnonzero(score >= least)
+    return highest(pairs.left.take(kept), pairs.iou.take(kept), n)
 
 
 def _rival_total(pairs: Pairs, score: FloatArray, name: IntArray, rival: IntArray) -> FloatArray:
     """(labels,) score × IoU² of all predictions of each one's rival name. score: (pairs,). name: (predictions,)."""
-    chosen = np.flatnonzero(name[pairs.right] == rival[pairs.left])
-    weight = score[chosen] * pairs.iou[chosen] ** 2
-    return np.bincount(pairs.left[chosen], weights=weight, minlength=len(rival)).astype(np.float64)
+    chosen = np.flatnonzero(name.take(pairs.right) == rival.take(pairs.left))
+    weight = score.take(chosen) * pairs.iou.take(chosen) ** 2
+    return np.bincount(pairs.left.take(chosen), weights=weight, minlength=len(rival)).astype(np.float64)
 
 
-def _beside(labels: Annotations, size: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _beside(met: _Met) -> tuple[FloatArray, FloatArray, FloatArray]:
     """(n,) the largest share of each that one other label covers, the best overlap with one, with one of its name."""
-    pairs = pairs_within(labels.xyxy, labels.frame)
-    over, iou, twin = np.zeros((3, len(labels)))
-    same = np.where(labels.label[pairs.left] == labels.label[pairs.right], pairs.iou, 0.0)
+    pairs, name = met.among, met.labels.label
+    over, iou, twin = np.zeros((3, len(name)))
+    same = pairs.iou * (name.take(pairs.left) == name.take(pairs.right))
     for end in (pairs.left, pairs.right):
-        np.maximum.at(over, end, pairs.shared / size[end])
+        np.maximum.at(over, end, pairs.shared / met.label_area.take(end))
         np.maximum.at(iou, end, pairs.iou)
         np.maximum.at(twin, end, same)
     return over, iou, twin
 
 
-def _guests(
-    n: int, predictions: Predictions, size: FloatArray, pairs: Pairs, same: BoolArray
-) -> tuple[IntArray, IntArray]:
-    """The likeliest other name predicted inside each of n labels, and how many such there are; -1 and 0 for none.
-
-    size: (predictions,) their areas.
-    """
-    p = pairs[~same & (pairs.shared >= 0.5 * size[pairs.right])]
-    likeliest = best(p.left, predictions.score[p.right], n)[1]
-    guest = at(predictions.label[p.right], likeliest, NO_ID)
-    counted = predictions.label[p.right] == guest[p.left]
-    return guest, np.bincount(p.left[counted], minlength=n)
+def _guests(met: _Met) -> tuple[IntArray, IntArray]:
+    """The likeliest other name predicted inside each label, and how many such there are; -1 and 0 for none."""
+    n, p, name = len(met.labels), met.pairs, met.predictions.label
+    inside = np.flatnonzero(p.shared >= 0.5 * met.area.take(p.right))
+    inside = inside.take(np.flatnonzero(~met.same.take(inside)))
+    left, right = p.left.take(inside), p.right.take(inside)
+    guest = at(name.take(right), best(left, met.predictions.score.take(right), n)[1], NO_ID)
+    counted = np.flatnonzero(name.take(right) == guest.take(left))
+    return guest, np.bincount(left.take(counted), minlength=n)
 
 
-def _match(pairs: Pairs, same: BoolArray, score: FloatArray, n_left: int, n_right: int) -> IntArray:
+def _match(of_name: Pairs, score: FloatArray, n_left: int, n_right: int) -> IntArray:
     """Indices of the pairs of one name that stand for one object, one to one, best score × IoU first."""
-    allowed = np.flatnonzero(same & (pairs.iou >= MATCH_IOU))
-    p = pairs[allowed]
-    order = np.argsort(-p.iou * score[p.right], kind="stable")
-    return allowed[greedy_matching(p.left, p.right, order, n_left=n_left, n_right=n_right)]
+    allowed = np.flatnonzero(of_name.iou >= MATCH_IOU)
+    p = of_name[allowed]
+    return allowed.take(highest_matching(p.left, p.right, p.iou * score.take(p.right), n_left=n_left, n_right=n_right))
 
 
-def _unexplained(
-    sizes: Sequence[FloatArray],
-    crowds: Annotations,
-    predictions: Predictions,
-    pairs: Pairs,
-    same: BoolArray,
-    matched: IntArray,
-    iou_same: FloatArray,
-) -> Unexplained:
-    n, (label_size, size) = len(predictions), sizes
-    iou_any, nearest_pair = best(pairs.right, pairs.iou, n)
-    iou_other = best(pairs.right[~same], pairs.iou[~same], n)[0]
-    inside = pairs.shared / size[pairs.right]
-    covered = (pairs.shared / label_size[pairs.left])[same]
-    inside_same = best(pairs.right[same], inside[same], n)[0]
-    score = scoring.first_guess(predictions.score, iou_same, iou_other, inside_same)
-    score *= 1 - _crowded(crowds, predictions, size)
-    score[pairs.right[matched]] = 0.0
+def _unexplained(met: _Met, crowds: Annotations) -> Unexplained:
+    predictions, n = met.predictions, len(met.predictions)
+    iou_other = highest(met.pairs.right, met.pairs.iou * ~met.same, n)
+    inside_same = highest(met.of_name.right, met.of_name.shared / met.area.take(met.of_name.right), n)
+    score = scoring.first_guess(predictions.score, met.explained, iou_other, inside_same)
+    if len(crowds):
+        score *= 1 - _crowded(crowds, predictions, met.area)
+    score[met.own[met.own >= 0]] = 0.0
     rows = np.flatnonzero(score >= FAINTEST)
-    kept, clash, echo = _one_per_object(predictions[rows], score[rows])
-    rows = rows[kept]
+    chosen = predictions[rows]
+    kept, clash, echo = _one_per_object(chosen, score.take(rows))
+    chosen, rows = chosen[kept], rows.take(np.flatnonzero(kept))
     return Unexplained(
         row=rows,
-        frame=predictions.frame[rows],
-        label=predictions.label[rows],
-        xyxy=predictions.xyxy[rows],
-        prediction_score=predictions.score[rows],
-        score=score[rows],
-        iou=iou_any[rows],
-        nearest=at(pairs.left, nearest_pair, NO_ID)[rows],
-        iou_same=iou_same[rows],
-        iou_other=iou_other[rows],
-        inside_same=inside_same[rows],
-        inside_other=best(pairs.right[~same], inside[~same], n)[0][rows],
-        covers_same=best(pairs.right[same], covered, n)[0][rows],
-        covers_count=np.bincount(pairs.right[same][covered > COVERED], minlength=n)[rows],
+        frame=chosen.frame,
+        label=chosen.label,
+        xyxy=chosen.xyxy,
+        prediction_score=chosen.score,
+        score=score.take(rows),
+        iou_same=met.explained.take(rows),
+        iou_other=iou_other.take(rows),
+        inside_same=inside_same.take(rows),
         clash=clash,
         echo=echo,
+        **_by_labels(met, rows),
     )
+
+
+def _by_labels(met: _Met, rows: IntArray) -> dict[str, np.ndarray]:
+    """Columns of ``Unexplained`` that tell how these predictions lie to the labels they overlap."""
+    n = len(rows)
+    place = np.full(len(met.predictions), NO_ID)
+    place[rows] = np.arange(n)
+    chosen = np.flatnonzero(place.take(met.pairs.right) >= 0)
+    pairs, same = met.pairs[chosen], met.same.take(chosen)
+    right, inside = place.take(pairs.right), pairs.shared / met.area.take(pairs.right)
+    iou, nearest = best(right, pairs.iou, n)
+    own = np.flatnonzero(same)
+    covered = pairs.shared.take(own) / met.label_area.take(pairs.left.take(own))
+    return {
+        "iou": iou,
+        "nearest": at(pairs.left, nearest, NO_ID),
+        "inside_other": highest(right, inside * ~same, n),
+        "covers_same": highest(right.take(own), covered, n),
+        "covers_count": np.bincount(right.take(own.take(np.flatnonzero(covered > COVERED))), minlength=n),
+    }
 
 
 def _crowded(crowds: Annotations, predictions: Predictions, size: FloatArray) -> FloatArray:
     """(n,) 1 where most of a prediction lies in a crowd region of its name, else 0."""
     pairs = overlapping_pairs(crowds.xyxy, crowds.frame, predictions.xyxy, predictions.frame)
     pairs = pairs[crowds.label[pairs.left] == predictions.label[pairs.right]]
-    share = best(pairs.right, pairs.shared / size[pairs.right], len(predictions))[0]
+    share = highest(pairs.right, pairs.shared / size[pairs.right], len(predictions))
     return (share >= 0.5).astype(np.float64)
 
 
 def _one_per_object(predictions: Predictions, score: FloatArray) -> tuple[BoolArray, FloatArray, FloatArray]:
     """Which to keep; of those kept, the best overlap × score with one of another name, and the same of its own."""
-    pairs = pairs_within(predictions.xyxy, predictions.frame)
-    pairs = pairs[pairs.iou >= SAME_OBJECT_IOU]
+    pairs = pairs_within(predictions.xyxy, predictions.frame, least=SAME_OBJECT_IOU)
     kept = suppress(pairs.left, pairs.right, score)
-    same = predictions.label[pairs.left] == predictions.label[pairs.right]
+    same = predictions.label.take(pairs.left) == predictions.label.take(pairs.right)
     beside = np.zeros((2, len(score)))
-    for one, other in ((pairs.left, pairs.right), (pairs.right, pairs.left)):
-        np.maximum.at(beside, (same.astype(np.int64), one), pairs.iou * predictions.score[other])
+    for name, chosen in zip(beside, (~same, same), strict=True):
+        for one, other in ((pairs.left, pairs.right), (pairs.right, pairs.left)):
+            np.maximum.at(name, one, pairs.iou * predictions.score.take(other) * chosen)
     return kept, beside[0, kept], beside[1, kept]
 
 
-def _twins(labels: Annotations, rows: IntArray, frame_hw: IntArray) -> Twins:
-    pairs = pairs_within(labels.xyxy, labels.frame)
-    pairs = pairs[pairs.iou >= TWIN_IOU]
+def _twins(met: _Met, rows: IntArray, frame_hw: IntArray) -> Twins:
+    labels, pairs = met.labels, met.among[met.among.iou >= TWIN_IOU]
     both = outlined(labels)
     chosen = np.flatnonzero(both[pairs.left] & both[pairs.right] & (frame_hw[labels.frame[pairs.left]] > 0).all(axis=1))
     drawn = drawn_masks(labels, np.union1d(pairs.left[chosen], pairs.right[chosen]), frame_hw)

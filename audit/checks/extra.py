@@ -7,7 +7,7 @@ import numpy as np
 from audit.checks.evidence import Evidence
 from audit.checks.habits import SEEN_SUPPORT, Habits
 from audit.checks.nearby import sides_at_border
-from audit.checks.traits import Candidates, above, columns, logit, relative_size
+from audit.checks.traits import Candidates, above, columns, from_zero, logit, relative_size
 from audit.core.findings import Findings, FindingType
 from audit.core.table import FloatArray, IntArray
 
@@ -74,7 +74,7 @@ def extra_candidates(evidence: Evidence, habits: Habits) -> Candidates:
         np.log1p(e.frame_labels) / 2,
         np.sqrt(e.own_in_frame),
         habits.rarity(e.label) / 2,
-        sides_at_border(e.xyxy, evidence.frame_hw[e.frame]),
+        sides_at_border(e.xyxy, evidence.frame_hw.take(e.frame, axis=0)),
         e.seen_iou,
         logit(_others_seen(evidence, habits)[rows]) / 2,
         e.twin_iou,
@@ -90,10 +90,10 @@ def _others_seen(evidence: Evidence, habits: Habits) -> FloatArray:
     e = evidence.labels
     seen = (e.own_support >= SEEN_SUPPORT).astype(np.float64)
     share: FloatArray = (np.maximum(habits.seen.sum() - seen, 0) + 0.5) / max(float(habits.labels.sum()), 1.0)
-    for group in (e.frame, e.frame * (1 + e.label.max(initial=0)) + e.label):
-        _, which, count = np.unique(group, return_inverse=True, return_counts=True)
-        together = np.bincount(which, weights=seen)
-        share = np.asarray((together[which] - seen + share) / count[which])
+    frame = from_zero(e.frame)
+    for group in (frame, frame * (1 + e.label.max(initial=0)) + e.label):
+        together, count = (np.bincount(group, weights=w).take(group) for w in (seen, np.ones(len(e))))
+        share = np.asarray((together - seen + share) / count)
     return share
 
 

@@ -117,8 +117,9 @@ def octave(xyxy: FloatArray) -> IntArray:
 
 def _record(evidence: Evidence, names: int) -> TrackRecord:
     e, u = evidence.labels, evidence.unexplained
-    e = e[np.flatnonzero(e.own_prediction >= 0)]
-    return track_record(counts(e.label, e.own_score, e.xyxy, names), counts(u.label, u.prediction_score, u.xyxy, names))
+    own = np.flatnonzero(e.own_prediction >= 0)
+    right = counts(e.label.take(own), e.own_score.take(own), e.xyxy.take(own, axis=0), names)
+    return track_record(right, counts(u.label, u.prediction_score, u.xyxy, names))
 
 
 def _count(label: IntArray, weight: np.ndarray, size: int) -> FloatArray:

@@ -9,7 +9,7 @@ from audit.checks.evidence import Evidence
 from audit.core.annotations import Annotations, ShapeType
 from audit.core.findings import Findings, FindingType
 from audit.core.masks import run_lengths
-from audit.core.table import FloatArray, IntArray
+from audit.core.table import FloatArray, IntArray, present
 
 OUTSIDE_SHARE = 0.05
 """A box may stick out of the picture this far (rounding, padding) before it is reported."""
@@ -58,15 +58,11 @@ def faults(annotations: Annotations, frame_hw: IntArray) -> tuple[IntArray, Floa
     """
     a = annotations
     reason, score = _box_faults(a.xyxy, a.shape, frame_hw[a.frame])
-    polygon = (a.shape == ShapeType.POLYGON).tolist()
-    few = np.array(
-        [
-            is_one and p is not None and max(map(len, p), default=0) < 3
-            for is_one, p in zip(polygon, a.points, strict=True)
-        ],
-        bool,
-    )
-    empty = np.array([m is not None and len(run_lengths(m)) < 2 for m in a.mask], bool)
+    drawn = np.flatnonzero(present(a.points) & (a.shape == ShapeType.POLYGON))
+    few, empty = np.zeros((2, len(a)), bool)
+    few[drawn] = [max(map(len, a.points[row]), default=0) < 3 for row in drawn.tolist()]
+    masked = np.flatnonzero(present(a.mask))
+    empty[masked] = [len(run_lengths(a.mask[row])) < 2 for row in masked.tolist()]
     looped = _looped(a)
     crosses = (looped >= LOOPED_SHARE) & (LOOPED_WEIGHT * looped > score)
     reason = np.where(crosses, 8, reason)

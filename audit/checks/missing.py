@@ -7,7 +7,7 @@ import numpy as np
 from audit.checks.evidence import Evidence, Unexplained
 from audit.checks.habits import COUNTED_SCORE, Habits
 from audit.checks.nearby import sides_at_border
-from audit.checks.traits import Candidates, above, columns, log_side, logit, relative_size
+from audit.checks.traits import Candidates, above, columns, from_zero, log_side, logit, relative_size
 from audit.core.findings import Findings, FindingType
 from audit.core.table import FloatArray, IntArray
 
@@ -76,7 +76,7 @@ def missing_candidates(evidence: Evidence, habits: Habits) -> Candidates:
         unused * elsewhere,
         habits.usual_recall(u.label),
         logit(habits.record.share(u.label, u.prediction_score, u.xyxy)) / 2,
-        sides_at_border(u.xyxy, evidence.frame_hw[u.frame]),
+        sides_at_border(u.xyxy, evidence.frame_hw.take(u.frame, axis=0)),
         np.log1p(u.covers_count),
         np.nan_to_num(smallest - log_side(u.xyxy)),
     )
@@ -85,10 +85,10 @@ def missing_candidates(evidence: Evidence, habits: Habits) -> Candidates:
 
 def _others(u: Unexplained) -> tuple[FloatArray, FloatArray]:
     """(n,) summed scores of the other unexplained predictions of its frame: of its name, of any."""
-    names = int(u.label.max(initial=0)) + 1
+    names, frame = int(u.label.max(initial=0)) + 1, from_zero(u.frame)
     named, every = (
-        np.bincount(place, weights=u.prediction_score)[place] if len(u) else np.zeros(0)
-        for place in (u.frame * names + u.label, u.frame)
+        np.bincount(place, weights=u.prediction_score).take(place) if len(u) else np.zeros(0)
+        for place in (frame * names + u.label, frame)
     )
     return np.maximum(named - u.prediction_score, 0), np.maximum(every - u.prediction_score, 0)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from audit.checks.overlaps import at
+from audit.checks.overlaps import at, highest
 from audit.checks.tables import LabelEvidence, Nearby
 from audit.core.annotations import Predictions
 from audit.core.boxes import Pairs
@@ -29,25 +29,25 @@ def nearby(e: LabelEvidence, told: IntArray, predictions: Predictions, pairs: Pa
     wanted[told] = True
     wanted &= may_have_slipped(e)
     near = np.flatnonzero(pairs.iou >= NEAR_IOU)
-    left, right = pairs.left[near], pairs.right[near]
-    chosen = np.flatnonzero(wanted[left] & (right != e.own_prediction[left]))
-    left, right = left[chosen], right[chosen]
-    return Nearby(row=left, xyxy=predictions.xyxy[right], score=predictions.score[right])
+    left, right = pairs.left.take(near), pairs.right.take(near)
+    chosen = np.flatnonzero(wanted.take(left) & (right != e.own_prediction.take(left)))
+    left, right = left.take(chosen), right.take(chosen)
+    return Nearby(row=left, xyxy=predictions.xyxy.take(right, axis=0), score=predictions.score.take(right))
 
 
-def own_shared(own: IntArray, n_predictions: int, pairs: Pairs, same: BoolArray) -> FloatArray:
-    """(labels,) the best overlap of each label's own prediction with another label of its name; 0 without."""
-    of_name = np.flatnonzero(same)
-    others = of_name[own[pairs.left[of_name]] != pairs.right[of_name]]
-    shared = np.zeros(n_predictions)
-    np.maximum.at(shared, pairs.right[others], pairs.iou[others])
-    return at(shared, own, 0.0)
+def own_shared(own: IntArray, n_predictions: int, pairs: Pairs) -> FloatArray:
+    """(labels,) the best overlap of each label's own prediction with another label of its name; 0 without.
+
+    pairs: those of one name.
+    """
+    others = np.flatnonzero(own.take(pairs.left) != pairs.right)
+    return at(highest(pairs.right.take(others), pairs.iou.take(others), n_predictions), own, 0.0)
 
 
 def sides_at_border(xyxy: FloatArray, frame_hw: IntArray) -> IntArray:
     """(n,) how many sides of each box lie on its frame's border. frame_hw: (n, 2); 0, of no known size, has none."""
-    (left, top, right, bottom), (height, width) = xyxy.T, frame_hw.T
+    (left, top, right, bottom), (height, width) = np.array(xyxy.T, order="C"), np.array(frame_hw.T, order="C")
     near_x, near_y = AT_BORDER * (right - left), AT_BORDER * (bottom - top)
     sides = (np.abs(left) <= near_x, np.abs(top) <= near_y, np.abs(width - right) <= near_x)
     count = sum((s.astype(np.int64) for s in sides), np.abs(height - bottom) <= near_y)
-    return np.asarray(np.where((height > 0) & (width > 0), count, 0))
+    return np.asarray(count * ((height > 0) & (width > 0)))

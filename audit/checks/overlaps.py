@@ -62,18 +62,27 @@ def refined(pairs: Pairs, chosen: IntArray, left: ObjectArray, right: ObjectArra
     return pairs.replace(iou=iou)
 
 
+def highest(group: IntArray, values: FloatArray, n: int) -> FloatArray:
+    """(n,) the highest value of each group; 0 where none is positive."""
+    found = np.zeros(n)
+    np.maximum.at(found, group, values)
+    return found
+
+
 def best(group: IntArray, values: FloatArray, n: int) -> tuple[FloatArray, IntArray]:
-    """Per group the highest positive value and the index where it stands; 0 and -1 for none."""
-    highest = np.zeros(n)
-    np.maximum.at(highest, group, values)
+    """Per group the highest positive value and the first index where it stands; 0 and -1 for none."""
+    most = highest(group, values, n)
     where = np.full(n, NO_ID)
-    winners = np.flatnonzero((values == highest[group]) & (values > 0))[::-1]
-    where[group[winners]] = winners
-    return highest, where
+    winners = np.flatnonzero((values == most.take(group)) & (values > 0))[::-1]
+    where[group.take(winners)] = winners
+    return most, where
 
 
 def at(values: np.ndarray, index: IntArray, none: float) -> np.ndarray:
     """values[index], with ``none`` where the index is -1."""
-    out = np.full((len(index), *values.shape[1:]), none, values.dtype)
-    out[index >= 0] = values[index[index >= 0]]
+    absent = np.flatnonzero(index < 0)
+    if len(absent) == len(index):
+        return np.full((len(index), *values.shape[1:]), none, values.dtype)
+    out = values.take(index, axis=0)  # -1 takes the last row, which is overwritten
+    out[absent] = none
     return out

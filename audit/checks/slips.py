@@ -29,11 +29,11 @@ LEAST, MOST = -12.0, 24.0
 def slip_evidence(e: LabelEvidence, sides: Sides, nearby: Nearby) -> FloatArray:
     """(n,) logarithm of the ratio, of labels that are matched to a prediction. nearby: of these and any others."""
     label, xyxy, score = _around(e, nearby)
-    boxes, predicted = e.xyxy.T[:, label], np.ascontiguousarray(xyxy.T)
     density = np.empty((2, len(label)))
     for start in range(0, len(label), BLOCK):
         rows = slice(start, start + BLOCK)
-        density[:, rows] = _densities(boxes[:, rows], predicted[:, rows], sides)
+        boxes, predicted = e.xyxy.take(label[rows], axis=0), xyxy[rows]
+        density[:, rows] = _densities(np.ascontiguousarray(boxes.T), np.ascontiguousarray(predicted.T), sides)
     slipped, sound = (np.maximum(np.bincount(label, score * d, len(e)), 1e-30) for d in density)
     return np.asarray(np.clip(np.log(slipped / sound), LEAST, MOST))
 
@@ -41,9 +41,10 @@ def slip_evidence(e: LabelEvidence, sides: Sides, nearby: Nearby) -> FloatArray:
 def _around(e: LabelEvidence, nearby: Nearby) -> tuple[IntArray, FloatArray, FloatArray]:
     """Of each label's own prediction and those near it: position of the label, box, score."""
     place = np.searchsorted(e.row, nearby.row)
-    ours = np.flatnonzero(np.append(e.row, -1)[place] == nearby.row)
-    label = np.concatenate([np.arange(len(e)), place[ours]])
-    return label, np.vstack([e.own_xyxy, nearby.xyxy[ours]]), np.concatenate([e.own_score, nearby.score[ours]])
+    ours = np.flatnonzero(np.append(e.row, -1).take(place) == nearby.row)
+    label = np.concatenate([np.arange(len(e)), place.take(ours)])
+    xyxy = np.concatenate([e.own_xyxy, nearby.xyxy.take(ours, axis=0)])
+    return label, xyxy, np.concatenate([e.own_score, nearby.score.take(ours)])
 
 
 def _densities(label: FloatArray, predicted: FloatArray, sides: Sides) -> tuple[FloatArray, FloatArray]:

@@ -6,16 +6,33 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audit.core.table import FloatArray, IntArray, Table, column
 
 BLOCK = 1 << 16
 """Pairs looked at in one go: small enough that the columns at work stay in the processor's cache."""
+GRID = 8
+"""Boxes that touch no common cell of a grid of so many columns and rows share nothing: one bit for each cell."""
+CELL_MARGIN = 1e-6
+"""Boxes reach this much further into cells (as a share of one): rounding must not part what touches."""
+SMALL_PX = 1e-6
+"""Where nothing has an area, any grid will do."""
+FROM, TO = np.arange(GRID * GRID) // GRID, np.arange(GRID * GRID) % GRID
+RANGE = np.where(FROM <= TO, (np.uint64(2) << TO.astype(np.uint64)) - (np.uint64(1) << FROM.astype(np.uint64)), 0)
+COLUMNS = RANGE.astype(np.uint64)
+"""(64,) cells of the first row from one column to another; index: from × GRID + to."""
+ROWS = np.array([sum(1 << GRID * k for k in range(a, b + 1)) for a in range(GRID) for b in range(GRID)], np.uint64)
+"""(64,) cells of the first column from one row to another."""
 
 
 def area(xyxy: FloatArray) -> FloatArray:
     """Area of each box. xyxy: (n, 4) pixels. Returns (n,) px²; 0 for swapped corners and for NaN."""
-    width, height = xyxy[:, 2] - xyxy[:, 0], xyxy[:, 3] - xyxy[:, 1]
+    return _area(xyxy.T)
+
+
+def _area(columns: FloatArray) -> FloatArray:
+    width, height = columns[2] - columns[0], columns[3] - columns[1]
     size = width * height
     return np.where((width > 0) & (height > 0) & (size < np.inf), size, 0.0)
 
@@ -53,35 +70,83 @@ def overlapping_pairs(left: FloatArray, left_frame: IntArray, right: FloatArray,
     return _among(left, right, first, last)
 
 
-def pairs_within(xyxy: FloatArray, frame: IntArray) -> Pairs:
+def pairs_within(xyxy: FloatArray, frame: IntArray, *, least: float = 0.0) -> Pairs:
     """All pairs of two boxes of the same frame that overlap, each once, ``left`` before ``right``.
 
-    xyxy: (n, 4) pixels. frame: (n,) ascending. Raises ValueError if frames are not sorted.
+    xyxy: (n, 4) pixels. frame: (n,) ascending. least: the IoU from which on pairs are wanted, for which fewer are
+    looked at from a half up. Raises ValueError if frames are not sorted.
     """
     _require_sorted(frame)
-    return _among(xyxy, xyxy, np.arange(1, len(frame) + 1), np.searchsorted(frame, frame, "right"))
+    n = len(frame)
+    ends = np.append(np.flatnonzero(frame[1:] != frame[:-1]) + 1, n)
+    last = np.repeat(ends, np.diff(ends, prepend=0)) if n else ends[:0]
+    return _among(xyxy, xyxy, np.arange(1, n + 1), last, least)
 
 
 def _require_sorted(*frames: IntArray) -> None:
-    if any(np.any(np.diff(f) < 0) for f in frames):
+    if any((f[1:] < f[:-1]).any() for f in frames):
         raise ValueError("boxes must be sorted by frame")
 
 
-def _among(left: FloatArray, right: FloatArray, first: IntArray, last: IntArray) -> Pairs:
-    """Overlapping pairs of each left row with the right rows from ``first`` up to ``last``."""
-    left_area = area(left)
-    count = np.where(left_area > 0, last - first, 0)
-    if not count.any():
-        return Pairs()
-    right_area = area(right)
-    left_columns, right_columns = np.ascontiguousarray(left.T), np.ascontiguousarray(right.T)
-    parts = []
-    for rows in _blocks(count):
-        l_row = np.repeat(np.arange(rows.start, rows.stop), count[rows])
-        ends = np.cumsum(count[rows])
-        r_row = np.arange(len(l_row)) + np.repeat(first[rows] - ends + count[rows], count[rows])
-        parts.append(_overlapping(left_columns, right_columns, left_area, right_area, l_row, r_row))
-    return Pairs.concat(parts)
+Columns = tuple[IntArray, IntArray, FloatArray, FloatArray]
+"""Those of ``Pairs``."""
+
+
+@dataclass(frozen=True)
+class _Boxes:
+    """columns: (4, n) of xyxy, each in one piece; zeros for boxes without area. area: (n,)."""
+
+    columns: FloatArray
+    area: FloatArray
+
+    @classmethod
+    def of(cls, xyxy: FloatArray) -> _Boxes:
+        columns = np.array(xyxy.T, np.float64, order="C")
+        with np.errstate(invalid="ignore", over="ignore"):
+            size = _area(columns)
+        columns[:, np.flatnonzero(size == 0)] = 0.0
+        return cls(columns, size)
+
+    def cells(self, low: FloatArray, high: FloatArray, *, middle: bool = False) -> NDArray[np.uint64]:
+        """(n,) the cells of a grid from low to high (x, y) that each box touches, or its middle; none without area.
+
+        All boxes with an area lie between low and high.
+        """
+        ends = np.tile((self.columns[:2] + self.columns[2:]) / 2, (2, 1)) if middle else self.columns
+        scale = (GRID - 3 * CELL_MARGIN) / np.maximum(high - low, SMALL_PX)
+        start = low * scale - CELL_MARGIN
+        cell = ends * np.concatenate([scale, scale])[:, None]
+        cell -= np.concatenate([start + CELL_MARGIN, start - CELL_MARGIN])[:, None]
+        x1, y1, x2, y2 = cell.astype(np.int64)
+        return np.asarray(COLUMNS.take(x1 * GRID + x2) * ROWS.take(y1 * GRID + y2) * (self.area > 0))
+
+
+def _among(left: FloatArray, right: FloatArray, first: IntArray, last: IntArray, least: float = 0.0) -> Pairs:
+    """Overlapping pairs of each left row with the right rows from ``first`` up to ``last``, which both ascend."""
+    count = last - first
+    parts = [
+        _of_rows(left, right, rows, slice(first[rows.start], last[rows.stop - 1]), first[rows], count[rows], least)
+        for rows in _blocks(count)
+    ]
+    return Pairs(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _of_rows(
+    left: FloatArray, right: FloatArray, rows: slice, others: slice, first: IntArray, count: IntArray, least: float
+) -> Columns:
+    """The pairs of these left rows. others: all right rows they may meet. first, count: of each one."""
+    ours, theirs = _Boxes.of(left[rows]), _Boxes.of(right[others])
+    low = np.minimum(ours.columns[:2].min(axis=1), theirs.columns[:2].min(axis=1))
+    high = np.maximum(ours.columns[2:].max(axis=1), theirs.columns[2:].max(axis=1))
+    r_row = np.arange(count.sum())
+    r_row += np.repeat(first - others.start - np.cumsum(count) + count, count)
+    common = theirs.cells(low, high).take(r_row)
+    # boxes that overlap by half or more each hold the other's middle
+    common &= np.repeat(ours.cells(low, high, middle=least >= 0.5), count)
+    near = np.flatnonzero(common != 0)
+    l_row = np.repeat(np.arange(len(count)), count).take(near)
+    l_row, r_row, iou, shared = _overlapping(ours, theirs, l_row, r_row.take(near), least)
+    return l_row + rows.start, r_row + others.start, iou, shared
 
 
 def _blocks(count: IntArray) -> Iterator[slice]:
@@ -95,20 +160,18 @@ def _blocks(count: IntArray) -> Iterator[slice]:
         start = stop
 
 
-def _overlapping(
-    left: FloatArray, right: FloatArray, left_area: FloatArray, right_area: FloatArray, l_row: IntArray, r_row: IntArray
-) -> Pairs:
-    # take() on one column is a third quicker than indexing; most pairs end at the width
-    with np.errstate(invalid="ignore"):
-        width = _common(left[0::2], right[0::2], l_row, r_row)
-        keep = np.flatnonzero(width > 0)
-        l_row, r_row, width = l_row.take(keep), r_row.take(keep), width.take(keep)
-        height = _common(left[1::2], right[1::2], l_row, r_row)
-        keep = np.flatnonzero((height > 0) & (right_area.take(r_row) > 0))
-        l_row, r_row = l_row.take(keep), r_row.take(keep)
-        shared = width.take(keep) * height.take(keep)
-        iou = shared / (left_area.take(l_row) + right_area.take(r_row) - shared)
-    return Pairs(left=l_row, right=r_row, iou=iou, shared=shared)
+def _overlapping(left: _Boxes, right: _Boxes, l_row: IntArray, r_row: IntArray, least: float) -> Columns:
+    """Those of some pairs that overlap, as columns of ``Pairs``."""
+    # take() on one column is a third quicker than indexing
+    width, height = (_common(left.columns[i::2], right.columns[i::2], l_row, r_row) for i in (0, 1))
+    keep = np.flatnonzero((width > 0) & (height > 0))
+    l_row, r_row = l_row.take(keep), r_row.take(keep)
+    shared = width.take(keep) * height.take(keep)
+    iou = shared / (left.area.take(l_row) + right.area.take(r_row) - shared)
+    if least:
+        keep = np.flatnonzero(iou >= least)
+        l_row, r_row, iou, shared = l_row.take(keep), r_row.take(keep), iou.take(keep), shared.take(keep)
+    return l_row, r_row, iou, shared
 
 
 def _common(left: FloatArray, right: FloatArray, l_row: IntArray, r_row: IntArray) -> FloatArray:

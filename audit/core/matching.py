@@ -11,24 +11,47 @@ def greedy_matching(left: IntArray, right: IntArray, order: IntArray, *, n_left:
     """One-to-one matching that takes pairs best first, as COCO's evaluation does.
 
     left, right: (k,) the two ends of each allowed pair. order: (k,) indices of the pairs, best
-    first. Returns the indices of the chosen pairs, ascending. A pair is chosen as soon as it is the
-    best one left for both its ends; such pairs never compete, so whole rounds are taken at a time
-    and the result is that of the sequential rule (locally dominant edges, Preis 1999).
+    first. Returns the indices of the chosen pairs, ascending.
     """
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    live = np.arange(len(order))
+    value = np.empty(len(order))
+    value[order] = -np.arange(len(order))
+    return highest_matching(left, right, value, n_left=n_left, n_right=n_right)
+
+
+def highest_matching(left: IntArray, right: IntArray, value: FloatArray, *, n_left: int, n_right: int) -> IntArray:
+    """The same, by the value of each pair (k,): highest first, of equals the first; those with NaN are left out.
+
+    A pair is chosen as soon as it is the best one left for both its ends; such pairs never compete, so whole rounds
+    are taken at a time and the result is that of the sequential rule (locally dominant edges, Preis 1999).
+    """
+    live = np.flatnonzero(~np.isnan(value))
+    left, right, value = left.take(live), right.take(live), value.take(live)
     chosen: list[IntArray] = []
-    free_left, free_right = np.ones(n_left, bool), np.ones(n_right, bool)
+    left_ends, right_ends = _Ends(n_left), _Ends(n_right)
     while len(live):
-        best_left = _lowest(left[live], rank[live], n_left)
-        best_right = _lowest(right[live], rank[live], n_right)
-        dominant = (best_left[left[live]] == rank[live]) & (best_right[right[live]] == rank[live])
-        chosen.append(live[dominant])
-        free_left[left[live[dominant]]] = False
-        free_right[right[live[dominant]]] = False
-        live = live[free_left[left[live]] & free_right[right[live]]]
+        won = np.flatnonzero(left_ends.best(left, value) & right_ends.best(right, value))
+        chosen.append(live.take(won))
+        left_ends.free[left.take(won)] = False
+        right_ends.free[right.take(won)] = False
+        rest = np.flatnonzero(left_ends.free.take(left) & right_ends.free.take(right))
+        live, left, right, value = live.take(rest), left.take(rest), right.take(rest), value.take(rest)
     return np.sort(np.concatenate(chosen)) if chosen else np.zeros(0, np.int64)
+
+
+class _Ends:
+    """The ends of pairs on one side. free: (n,) which are in no chosen pair yet."""
+
+    def __init__(self, n: int) -> None:
+        self.free = np.ones(n, bool)
+        self._highest, self._first = np.empty(n), np.empty(n, np.int64)
+
+    def best(self, end: IntArray, value: FloatArray) -> BoolArray:
+        """(k,) whether each pair is the best of its end, of equals the first."""
+        self._highest[end] = -np.inf
+        np.maximum.at(self._highest, end, value)
+        equal = np.flatnonzero(value == self._highest.take(end))[::-1]
+        self._first[end.take(equal)] = equal
+        return np.asarray(self._first.take(end) == np.arange(len(end)))
 
 
 def suppress(left: IntArray, right: IntArray, score: FloatArray) -> BoolArray:
@@ -54,10 +77,3 @@ def suppress(left: IntArray, right: IntArray, score: FloatArray) -> BoolArray:
         live = undecided[winner] & undecided[loser]
         winner, loser = winner[live], loser[live]
     return kept
-
-
-def _lowest(group: IntArray, values: IntArray, n: int) -> IntArray:
-    """(n,) the lowest value of each group; the largest integer where a group is empty."""
-    lowest = np.full(n, np.iinfo(np.int64).max)
-    np.minimum.at(lowest, group, values)
-    return lowest

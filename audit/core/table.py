@@ -49,13 +49,25 @@ class Table:
         return len(getattr(self, fields(self)[0].name))
 
     def __getitem__(self: T, index: Index) -> T:
-        first, *others = self.columns().items()
-        rows = first[1][index]
-        return type(self)(**{first[0]: rows, **{name: _rows(values, index, len(rows)) for name, values in others}})
+        if isinstance(index, np.ndarray) and index.dtype == bool:
+            index = _numbers(index, len(self))
+        columns = self.columns()
+        n = len(_rows(next(iter(columns.values())), index))
+        return self._of_checked({name: _same_or_rows(values, index, n) for name, values in columns.items()})
+
+    @classmethod
+    def _of_checked(cls: type[T], columns: Mapping[str, NDArray[Any]]) -> T:
+        """From columns that come from such tables: they need no second check, which takes longer than many of them."""
+        table = cls.__new__(cls)
+        for values in columns.values():
+            if isinstance(values, np.ndarray):
+                values.flags.writeable = False
+        table.__dict__.update(columns)
+        return table
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """The columns by name, in the order they are declared."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        return dict(self.__dict__)
 
     def replace(self: T, **changed: Any) -> T:
         """A new table with some columns exchanged."""
@@ -90,8 +102,22 @@ def present(values: ObjectArray) -> BoolArray:
     return np.fromiter((v is not None for v in values), np.bool_, len(values))
 
 
-def _rows(values: NDArray[Any], index: Index, n: int) -> NDArray[Any]:
-    return np.broadcast_to(values[:1], (n, *values.shape[1:])) if _is_constant(values) else values[index]
+def _numbers(chosen: NDArray[Any], n: int) -> IntArray:
+    """The rows that a boolean index means: looked up once, not for each column."""
+    if len(chosen) != n:
+        raise IndexError(f"a boolean index of {len(chosen)} rows for a table of {n}")
+    return np.flatnonzero(chosen)
+
+
+def _same_or_rows(values: NDArray[Any], index: Index, n: int) -> NDArray[Any]:
+    return np.broadcast_to(values[:1], (n, *values.shape[1:])) if _is_constant(values) else _rows(values, index)
+
+
+def _rows(values: NDArray[Any] | Texts, index: Index) -> NDArray[Any]:
+    """values[index]; ``take`` copies whole rows, four times as fast as indexing where they are several numbers."""
+    if isinstance(index, slice) or isinstance(values, Texts) or not values.flags.c_contiguous:
+        return values[index]
+    return values.take(index, axis=0)
 
 
 def _is_constant(values: Any) -> bool:

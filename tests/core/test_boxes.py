@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.core import boxes
-from audit.core.boxes import area, iou_matrix, overlapping_pairs
+from audit.core.boxes import area, iou_matrix, overlapping_pairs, pairs_within
 from tests.scenes import boxes as random_boxes
 
 
@@ -50,6 +50,38 @@ def test_pairs_stay_within_their_frames_whatever_the_block(monkeypatch: pytest.M
         pieces = overlapping_pairs(a, fa, b, fb)
         assert np.array_equal(pieces.left, whole.left)
         assert np.array_equal(pieces.iou, whole.iou)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 40), st.sampled_from([1, 20, 600, 1e6]))
+def test_pairs_from_some_overlap_up_are_those_among_all(seed: int, n: int, step: float) -> None:
+    rng = np.random.default_rng(seed)
+    # corners on few numbers: many boxes touch, share a side or lie in the middle of one another
+    corners = rng.integers(-3, 3, (n, 2, 2)).astype(np.float64) * step
+    xyxy = np.sort(corners, axis=1).reshape(n, 4)
+    frame = np.sort(rng.integers(0, 3, n))
+    every = pairs_within(xyxy, frame)
+    matrix = iou_matrix(xyxy, xyxy)
+    assert list(zip(every.left.tolist(), every.right.tolist(), strict=True)) == [
+        (i, j) for i in range(n) for j in range(i + 1, n) if frame[i] == frame[j] and matrix[i, j] > 0
+    ]
+    for least in (0.2, 0.5, 0.7):
+        some, wanted = pairs_within(xyxy, frame, least=least), every[every.iou >= least]
+        assert all(np.array_equal(values, wanted.columns()[name]) for name, values in some.columns().items())
+
+
+def plain_iou(a: np.ndarray, b: np.ndarray) -> float:
+    """By definition, one pair."""
+    sides = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None)
+    whole = sum(np.clip(x[2:] - x[:2], 0, None).prod() for x in (a, b))
+    return float(sides.prod() / max(whole - sides.prod(), 1e-12))
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.001, 1, 1e9]))
+def test_overlaps_are_those_of_the_definition(seed: int, scale: float) -> None:
+    rng = np.random.default_rng(seed)
+    a, b = random_boxes(rng, 7) * scale, (random_boxes(rng, 9) - 200) * scale
+    a[0], b[0] = [0, 0, 5000 * scale, 3 * scale], [-9000 * scale, -5 * scale, 1 * scale, 4000 * scale]
+    assert iou_matrix(a, b) == pytest.approx(np.array([[plain_iou(x, y) for y in b] for x in a]))
 
 
 def test_unsorted_frames_are_refused() -> None:

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.core.matching import greedy_matching, suppress
+from audit.core.matching import greedy_matching, highest_matching, suppress
 
 
 def sequential(left: np.ndarray, right: np.ndarray, order: np.ndarray) -> list[int]:
@@ -24,6 +24,20 @@ def test_equals_the_sequential_rule(seed: int, k: int) -> None:
     left, right = rng.integers(0, 8, k), rng.integers(0, 8, k)
     order = rng.permutation(k)
     assert greedy_matching(left, right, order, n_left=8, n_right=8).tolist() == sequential(left, right, order)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 40))
+def test_of_equal_values_the_first_is_taken(seed: int, k: int) -> None:
+    rng = np.random.default_rng(seed)
+    left, right = rng.integers(0, 8, k), rng.integers(0, 8, k)
+    value = rng.integers(0, 4, k).astype(float)
+    order = np.argsort(-value, kind="stable")
+    assert highest_matching(left, right, value, n_left=8, n_right=8).tolist() == sequential(left, right, order)
+
+
+def test_pairs_without_a_value_are_left_out() -> None:
+    left, right, value = np.array([0, 0, 1]), np.array([0, 1, 1]), np.array([np.nan, 0.2, 0.1])
+    assert highest_matching(left, right, value, n_left=2, n_right=2).tolist() == [1]
 
 
 def test_no_pairs() -> None:

@@ -36,6 +36,21 @@ def test_columns_cannot_be_written() -> None:
         table.score[0] = 0
 
 
+@pytest.mark.parametrize("index", [slice(0, 1), np.array([0]), np.array([True, False])])
+def test_rows_of_a_table_cannot_be_written(index: slice | np.ndarray) -> None:
+    rows = Predictions(xyxy=np.zeros((2, 4)), label=[0, 1], score=[1, 0])[index]
+    assert len(rows) == 1
+    for name in ("xyxy", "score", "model"):
+        with pytest.raises(ValueError, match="read-only"):
+            rows.columns()[name][0] = 0
+
+
+def test_a_boolean_index_of_another_length_is_refused() -> None:
+    table = Predictions(xyxy=np.zeros((2, 4)), label=[0, 1], score=[1, 0])
+    with pytest.raises(IndexError, match="3 rows for a table of 2"):
+        table[np.array([True, False, True])]
+
+
 def test_the_callers_array_stays_writeable() -> None:
     score = np.array([0.5])
     Predictions(xyxy=[[0, 0, 1, 1]], label=[0], score=score)
