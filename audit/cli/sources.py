@@ -146,7 +146,7 @@ def _views(name: str, options: PredictorOptions) -> list[Predictor]:
     from audit.adapters.ultralytics.weights import find_weights
 
     model = open_model(
-        find_weights(name), device=options.device, runtime=options.runtime, image_size=options.image_size
+        find_weights(name), device=options.device, runtime=options.runtime, image_size=options.image_size, lazily=True
     )
     return [model, *(model.view(view) for view in dict.fromkeys(options.views))]
 

@@ -18,6 +18,7 @@ from audit.adapters.pictures import PictureError, decode_rgb
 from audit.adapters.ultralytics.decoding import Thresholds, detections, frame_masks
 from audit.adapters.ultralytics.environment import default_device, installed_version
 from audit.adapters.ultralytics.export import ExportError, exported
+from audit.adapters.ultralytics.facts import keep_facts, kept_facts
 from audit.adapters.ultralytics.geometry import Placement, network_input, place
 from audit.adapters.ultralytics.runtimes import OnnxRuntime, Runtime, TorchRuntime
 from audit.adapters.ultralytics.weights import file_sha256
@@ -190,6 +191,7 @@ def open_model(  # noqa: PLR0913  # all but the first are options with a default
     runtime: RuntimeChoice = "auto",
     batch_size: int = 32,
     threads: int | None = None,
+    lazily: bool = False,
 ) -> Detector:
     """Load a YOLO detection or segmentation model (``.pt`` or ``.onnx``).
 
@@ -197,6 +199,7 @@ def open_model(  # noqa: PLR0913  # all but the first are options with a default
     pixels the network sees, a multiple of 32. confidence, iou, max_detections: see ``Thresholds``.
     runtime: "auto" runs on a CPU with onnxruntime (a ``.pt`` is exported once), on a GPU with torch.
     threads: that onnxruntime gives one frame; None shares the cores among frames that run at once.
+    lazily: an exported network that is known already is opened for the first frame only.
     Raises UsageError for what is not such a model or an extra that is not installed.
     """
     _check_settings(image_size, confidence, iou, max_detections)
@@ -209,7 +212,9 @@ def open_model(  # noqa: PLR0913  # all but the first are options with a default
     if suffix == ".onnx":
         loaded: Runtime = _open_onnx(weights, device, runtime, threads or _threads())
     else:
-        loaded, notes = _open_pt(weights, sha256, device, runtime, image_size, threads or _threads())
+        loaded, notes = _open_pt(
+            weights, sha256, device, runtime, image_size=image_size, threads=threads or _threads(), lazily=lazily
+        )
     model = Detector(
         loaded,
         name=weights.name,
@@ -233,7 +238,14 @@ def _open_onnx(weights: Path, device: str | None, runtime: RuntimeChoice, thread
 
 
 def _open_pt(
-    weights: Path, sha256: str, device: str | None, runtime: RuntimeChoice, image_size: int, threads: int
+    weights: Path,
+    sha256: str,
+    device: str | None,
+    runtime: RuntimeChoice,
+    *,
+    image_size: int,
+    threads: int,
+    lazily: bool,
 ) -> tuple[Runtime, tuple[str, ...]]:
     chosen = device or ("cpu" if runtime == "onnx" else default_device())
     if runtime == "onnx" and chosen != "cpu":
@@ -246,11 +258,20 @@ def _open_pt(
     if not on_cpu:
         return TorchRuntime(weights, chosen), ()
     try:
-        return OnnxRuntime(exported(weights, sha256, image_size), threads), ()
+        return _open_exported(exported(weights, sha256, image_size), threads, lazily), ()
     except ExportError as error:
         if runtime == "onnx":
             raise UsageError(f"{weights} cannot be run with onnxruntime: {error}") from None
         return TorchRuntime(weights, chosen), (f"{weights.name}: torch is used instead of onnxruntime ({error})",)
+
+
+def _open_exported(path: Path, threads: int, lazily: bool) -> Runtime:
+    """lazily: without opening the network, if it has told of itself before."""
+    known = kept_facts(path) if lazily else None
+    runtime = OnnxRuntime(path, threads, known)
+    if known is None:
+        keep_facts(path, runtime.facts)
+    return runtime
 
 
 def _digest(sha256: str, runtime: Runtime, image_size: int, thresholds: Thresholds) -> str:

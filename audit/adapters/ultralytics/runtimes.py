@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,32 +52,50 @@ class Runtime(Protocol):
 
 
 class OnnxRuntime:
-    """A ``.onnx`` file that ultralytics exported, on the CPU. threads: how many one ``forward`` uses."""
+    """A ``.onnx`` file that ultralytics exported, on the CPU. threads: how many one ``forward`` uses.
+
+    facts: what the file is known to tell of itself; it is then opened for the first frame only.
+    Raises UsageError, then or now, if it cannot be run.
+    """
 
     kind = "onnx"
     concurrent = True
     frames_at_once = 1
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
-        ort = load_onnxruntime()
-        options = ort.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        options.log_severity_level = 3
-        try:
-            self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's errors share no base class below Exception
-            raise UsageError(f"{path} is not an ONNX model that can be run ({_one_line(error)})") from None
-        entry = self._session.get_inputs()[0]
-        self._input, self._half = entry.name, "float16" in entry.type
-        self.facts = _onnx_facts(self._session.get_modelmeta().custom_metadata_map, entry.shape, path)
+    def __init__(self, path: Path, threads: int = 1, facts: ModelFacts | None = None) -> None:
+        self._path, self._threads = path, threads
+        self._opening = threading.Lock()
+        self._session: Any = None
+        self.facts = self._told(self._opened()) if facts is None else facts
 
     def forward(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        data = batch.astype(np.float16) if self._half else batch
+        session = self._opened()
+        entry = session.get_inputs()[0]
+        data = batch.astype(np.float16) if "float16" in entry.type else batch
         try:
-            outputs = self._session.run(None, {self._input: data})
-        except Exception as error:  # as above
+            outputs = session.run(None, {entry.name: data})
+        except Exception as error:  # onnxruntime's errors share no base class below Exception
             raise ServiceError(f"onnxruntime failed on an input of {batch.shape}: {_one_line(error)}") from None
         return [np.asarray(o, np.float32) for o in outputs]
+
+    def _opened(self) -> Any:
+        with self._opening:  # several threads bring the first frames
+            if self._session is None:
+                self._session = self._open()
+            return self._session
+
+    def _open(self) -> Any:
+        ort = load_onnxruntime()
+        options = ort.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = self._threads, 1
+        options.log_severity_level = 3
+        try:
+            return ort.InferenceSession(str(self._path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # as above
+            raise UsageError(f"{self._path} is not an ONNX model that can be run ({_one_line(error)})") from None
+
+    def _told(self, session: Any) -> ModelFacts:
+        return _onnx_facts(session.get_modelmeta().custom_metadata_map, session.get_inputs()[0].shape, self._path)
 
 
 class TorchRuntime:
