@@ -46,10 +46,10 @@ def test_a_folder_that_cannot_be_written_costs_nothing(tmp_path: Path) -> None:
 
 
 GOOD: dict[str, Any] = {"labels": ["a"], "task": "detect", "stride": 32, "end_to_end": False, "fixed_hw": None}
-DAMAGED: tuple[Any, ...] = (
-    [], "x", 7, {}, {**GOOD, "labels": "abc"}, {**GOOD, "labels": [1]}, {**GOOD, "task": "pose"},
-    {**GOOD, "stride": 1.5}, {**GOOD, "end_to_end": 1}, {**GOOD, "fixed_hw": [1]}, {**GOOD, "fixed_hw": 5}, {**GOOD, "fixed_hw": ["a", "b"]},
-)  # fmt: skip
+WRONG: dict[str, tuple[Any, ...]] = {
+    "labels": ("abc", [1]), "task": ("pose",), "stride": (1.5,), "end_to_end": (1,), "fixed_hw": ([1], 5, ["a", "b"]),
+}  # fmt: skip
+DAMAGED = [[], "x", 7, {}, *({**GOOD, key: value} for key, values in WRONG.items() for value in values)]
 
 
 @pytest.mark.parametrize("said", [*map(json.dumps, DAMAGED), "", "{", "\udcff"])
