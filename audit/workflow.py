@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from audit import out_folder
+from audit import never_labelled, out_folder
 from audit.asking import Cache
 from audit.blocks import Blocks, FrameTable, Sorter
 from audit.checks import ALL_TYPES
@@ -110,13 +110,18 @@ def _audit(  # noqa: PLR0913 - what ``audit`` is given, and the sorter
         alone = _alone(annotations, snapshot, settings, likeness)
         give_back()  # columns of all annotations
         outcome = compare(
-            Comparison(snapshot, knows, audited, annotations, predictions),
+            Comparison(
+                snapshot, knows, audited, annotations, predictions, models=tuple(a.predictor.name for a in auditors)
+            ),
             out / "findings.parquet",
             types=settings.types,
             floor=settings.floor,
             progress=progress,
             alone=alone,
         )
+        if auditors and FindingType.MISSING_ANNOTATION in settings.types:
+            told = never_labelled.notes(predictions, snapshot.labels, sorter.names)
+            snapshot = replace(snapshot, notes=(*snapshot.notes, *told))
     write_table(out / "frames.parquet", snapshot.frames, snapshot.labels)
     manifest = _manifest(snapshot, auditors, settings, timings)
     manifest["counts"] = {"frames": len(snapshot.frames), "frames_audited": int(audited.sum()), **asdict(outcome)}

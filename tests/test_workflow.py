@@ -320,3 +320,10 @@ def test_a_run_that_knows_its_export_by_a_relative_path_is_made_again(
     write_manifest(folder.path, {**folder.manifest, "source": "other/set"})
     with pytest.raises(UsageError, match="holds an audit of other/set"):
         run(tmp_path, OnDisk(boxes([0])), Model())
+
+
+def test_what_is_predicted_everywhere_and_labelled_nowhere_is_said(tmp_path: Path) -> None:
+    folder = run(tmp_path, Store(boxes([], label=1)), Model())
+    assert [note for note in folder.manifest["notes"] if "labelled nowhere: 'person' on 6 frames" in note]
+    car_only = Settings(types=(FindingType.LOW_OVERLAP,))
+    assert run(tmp_path, Store(boxes([])), Model(), settings=car_only).manifest["notes"] == ["a note"]
