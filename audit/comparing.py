@@ -47,7 +47,7 @@ class Comparison:
 
     knows: (models, labels) which labels each model can predict. audited: (frames,) which of them were
     predicted. annotations, predictions: the run's files, both sorted by frame. trusted: how right each of
-    several models has been, once that is known. lowest: the score at which predictions begin.
+    several models has been, once that is known. lowest: the score at which predictions begin. models: their names.
     """
 
     snapshot: Snapshot
@@ -57,6 +57,7 @@ class Comparison:
     predictions: Path
     trusted: Trust | None = None
     lowest: float = 0.0
+    models: tuple[str, ...] = ()
 
     def judged(self, annotations: Annotations) -> BoolArray:
         """(n,) those a model can speak of: it knows the label and has seen the frame."""
@@ -102,6 +103,8 @@ def compare(
     snapshot = comparison.snapshot
     frame_hw = np.column_stack([snapshot.frames.height, snapshot.frames.width])
     comparison = replace(comparison, trusted=_trusted(comparison), lowest=_lowest(comparison.predictions))
+    for line in _unheard(comparison):
+        progress.note(line)
     knowledge = _study(comparison, frame_hw)
     n_annotations = n_predictions = 0
     scores: list[FloatArray] = []
@@ -149,6 +152,19 @@ def _trusted(comparison: Comparison) -> Trust | None:
         predictions = Predictions.concat([theirs.read(b.start, b.stop, step) for b in blocks])
     annotations = annotations[comparison.judged(annotations) & comparable(annotations)]
     return trust_in(annotations, predictions, comparison.knows)
+
+
+def _unheard(comparison: Comparison) -> list[str]:
+    """A line for each model that has no vote on anything it knows."""
+    if comparison.trusted is None:
+        return []
+    silent = np.flatnonzero(comparison.knows.any(axis=1) & (comparison.trusted.votes <= 0).all(axis=1))
+    names = comparison.models or tuple(f"model {m + 1}" for m in range(len(comparison.knows)))
+    return [
+        f"{names[m]} agrees with next to nothing that is labelled, so only the other models are heard. "
+        "Do its names fit (--map)?"
+        for m in silent.tolist()
+    ]
 
 
 def _lowest(predictions: Path) -> float:

@@ -23,6 +23,8 @@ HEARD = 0.05
 """A model with a smaller share of the best one's votes is not asked: noise covers what the others say.
 
 Real models of every strength tried had a third or more, shuffled predictions a thousandth."""
+FEWEST = 5
+"""Labels from which on it is no accident that a model agrees with none."""
 SURE = 0.3
 """Predictions from here up show how exactly a model outlines."""
 TYPICAL_MISFIT, MISFIT_COUNT = 0.15, 5.0
@@ -56,7 +58,7 @@ def _heard(votes: FloatArray, named: IntArray) -> FloatArray:
     """The votes, without those of models not worth hearing beside others. named: (labels,) how many of each."""
     known = votes > 0
     own, best = votes @ named, known @ (votes.max(axis=0, initial=0.0) * named)
-    noise = (own < HEARD * best)[:, None]
+    noise = ((own < HEARD * best) & (known @ named >= FEWEST))[:, None]
     better = (known & ~noise).any(axis=0)
     return np.where(noise & better, 0.0, votes)
 

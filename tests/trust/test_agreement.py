@@ -78,6 +78,13 @@ def test_a_useless_model_is_heard_on_what_only_it_knows() -> None:
     assert np.bincount(fused.label).tolist() == [N // 2, N // 2]
 
 
+def test_four_labels_silence_nobody() -> None:
+    both = together(predicted(0), predicted(1, wrong=True))
+    for few, silent in ((4, False), (8, True)):
+        kept = both[both.frame < few]
+        assert (trust_in(LABELS[:few], kept, BOTH).votes[1] == 0).all() == silent
+
+
 def test_two_useless_models_are_both_heard() -> None:
     noise = together(predicted(0, wrong=True), predicted(1, wrong=True))
     assert (trust_in(LABELS, noise, BOTH).votes > 0).all()
