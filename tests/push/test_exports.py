@@ -248,7 +248,7 @@ def test_other_formats_say_so(tmp_path: Path) -> None:
     run.write()
     error = call(run.path, "--as", "fixes", "--yes").exception
     assert isinstance(error, UsageError)
-    assert "cvat-images and coco, not of datumaro" in str(error)
+    assert "cvat-images, cvat-video and coco, not of datumaro" in str(error)
 
 
 def test_no_file_of_the_export_is_written_over(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from audit.push_ports import Unfit
 class CocoCopy:
     """The whole file in memory; what is not corrected is written as it was read."""
 
+    tracks = False
+
     def __init__(self, data: bytes, where: str, snapshot: Snapshot) -> None:
         try:
             self._body: dict[str, Any] = json.loads(data)

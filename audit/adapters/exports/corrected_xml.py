@@ -19,14 +19,33 @@ from audit.push_ports import Unfit
 TAGS = {ShapeType.RECTANGLE: "box", ShapeType.POLYGON: "polygon", ShapeType.ELLIPSE: "ellipse", ShapeType.MASK: "mask"}
 
 
+def document(data: bytes, where: str) -> Element:
+    """The root of an XML. Raises UsageError."""
+    try:
+        root: Element = SafeTree.fromstring(data, forbid_dtd=True)
+    except (SafeTree.ParseError, DefusedXmlException, ValueError) as error:
+        raise UsageError(f"{where}: is not whole XML ({error})") from None
+    return root
+
+
+def xml_of(root: Element) -> bytes:
+    """The document, ready to be written."""
+    return bytes(tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
+
+
+def without_attributes(element: Element) -> None:
+    """Take out the attributes that belong to the label."""
+    for attribute in element.findall("attribute"):
+        element.remove(attribute)
+
+
 class XmlCopy:
     """The whole document in memory. Shapes are counted in document order before anything is changed."""
 
+    tracks = False
+
     def __init__(self, data: bytes, where: str, snapshot: Snapshot) -> None:
-        try:
-            self._root: Element = SafeTree.fromstring(data, forbid_dtd=True)
-        except (SafeTree.ParseError, DefusedXmlException, ValueError) as error:
-            raise UsageError(f"{where}: is not whole XML ({error})") from None
+        self._root = document(data, where)
         self._frames = snapshot.frames
         images = self._root.findall("image")
         self._images: dict[str | None, list[Element]] = {}
@@ -38,7 +57,7 @@ class XmlCopy:
     def create(self, correction: Correction) -> None:
         if correction.geometry is None:
             raise Unfit("there is no place to draw it at")
-        facts = _place(correction.geometry, correction.shape, self._size_hw(correction.frame))
+        facts = placed(correction.geometry, correction.shape, self._size_hw(correction.frame))
         image = self._image(correction.frame)
         common = {"label": correction.label, "source": "auto", "occluded": "0"}
         SubElement(image, TAGS[correction.shape], {**common, **facts, "z_order": "0"})
@@ -49,14 +68,13 @@ class XmlCopy:
             image.remove(element)
             return
         if correction.geometry is not None:
-            element.attrib.update(_place(correction.geometry, correction.shape, self._size_hw(correction.frame)))
+            element.attrib.update(placed(correction.geometry, correction.shape, self._size_hw(correction.frame)))
         if correction.label:
             element.set("label", correction.label)
-            for attribute in element.findall("attribute"):
-                element.remove(attribute)
+            without_attributes(element)
 
     def written(self) -> bytes:
-        return bytes(tostring(self._root, encoding="utf-8", xml_declaration=True)) + b"\n"
+        return xml_of(self._root)
 
     def _size_hw(self, frame: int) -> tuple[int, int]:
         return int(self._frames.height[frame]), int(self._frames.width[frame])
@@ -74,7 +92,7 @@ class XmlCopy:
         return found[0]
 
 
-def _place(proposal: Proposal, shape: ShapeType, hw: tuple[int, int]) -> dict[str, str]:
+def placed(proposal: Proposal, shape: ShapeType, hw: tuple[int, int]) -> dict[str, str]:
     """The attributes that say where a shape lies. Raises Unfit."""
     x1, y1, x2, y2 = proposal.xyxy
     if shape is ShapeType.RECTANGLE:

@@ -1,4 +1,7 @@
-"""A corrected copy of an export that CVAT imports: CVAT for images, and COCO. The original is never touched."""
+"""A corrected copy of an export that CVAT imports: CVAT for images, for video, and COCO.
+
+The original is never touched.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from audit.adapters.exports import _opened as opened
 from audit.adapters.exports import open_store
 from audit.adapters.exports.archive import readable
 from audit.adapters.exports.corrected_coco import CocoCopy
+from audit.adapters.exports.corrected_video import VideoCopy
 from audit.adapters.exports.corrected_xml import XmlCopy
 from audit.adapters.exports.recognise import recognise
 from audit.adapters.folders import cache_dir
@@ -26,7 +30,9 @@ from audit.runs import atomic
 
 
 class Copy(Protocol):
-    """An export in memory. Both change it, or raise Unfit and leave it as it was."""
+    """An export in memory. Both change it, or raise Unfit and leave it as it was. tracks: whether it has any."""
+
+    tracks: bool
 
     def create(self, correction: Correction) -> None: ...
 
@@ -39,6 +45,7 @@ class Copy(Protocol):
 Maker = Callable[[bytes, str, Snapshot], Copy]
 FORMATS: dict[str, tuple[str, Maker]] = {
     "cvat-images": ("corrected.xml", XmlCopy),
+    "cvat-video": ("corrected.xml", VideoCopy),
     "coco": ("corrected.json", CocoCopy),
 }
 
@@ -101,14 +108,19 @@ def _read(source: Path) -> tuple[str, Maker, bytes]:
     try:
         found = recognise(files, member=member)
         if found.format not in FORMATS:
-            names = " and ".join(FORMATS)
-            raise UsageError(f"{source}: a corrected copy can be written of {names}, not of {found.format}")
+            raise UsageError(f"{source}: a corrected copy can be written of {listed()}, not of {found.format}")
         if len(found.members) > 1:
             raise UsageError(f"{source}: has {len(found.members)} annotation files; audit and correct them one by one")
         with readable(files.where), files.open(found.members[0]) as stream:
             return (*FORMATS[found.format], stream.read())
     finally:
         files.close()
+
+
+def listed() -> str:
+    """The formats of which there are copies, in words."""
+    *others, last = FORMATS
+    return f"{', '.join(others)} and {last}"
 
 
 def _applied(copy: Copy, c: Correction, then_and_now: tuple[_ById, _ById], status: str) -> Line:
@@ -119,13 +131,13 @@ def _applied(copy: Copy, c: Correction, then_and_now: tuple[_ById, _ById], statu
     try:
         if c.action is Action.ISSUE:
             raise Unfit("an export has no issues")
-        if c.track:
+        if c.track and not copy.tracks:
             raise Unfit("a copy cannot change tracks")
         if c.action is Action.CREATE:
             copy.create(c)
             return line
         for key in (c.annotation_id, *([c.kept_id] if c.kept_id >= 0 else [])):
-            _check_unchanged(key, then_and_now)
+            _check_unchanged(key, then_and_now, track=c.track)
         copy.change(c)
     except Unfit as problem:
         return replace(line, status="conflict", reason=str(problem), note=line.note.partition("\n")[0])
@@ -139,15 +151,16 @@ def _told(c: Correction) -> str:
     return "; ".join(text for text in (label, box, c.why or c.text) if text)
 
 
-def _check_unchanged(key: int, then_and_now: tuple[_ById, _ById]) -> None:
-    """Raises Unfit unless this id is one shape, and the same as the audit read."""
-    facts = [known.facts(key) for known in then_and_now]
-    if any(len(f) > 1 for f in facts):
+def _check_unchanged(key: int, then_and_now: tuple[_ById, _ById], *, track: bool) -> None:
+    """Raises Unfit unless this id is one shape, or one track with a row for each frame, as the audit read it."""
+    facts = [known.facts(key, track=track) for known in then_and_now]
+    if not track and any(len(f) > 1 for f in facts):
         raise Unfit(f"id {key} stands for several shapes")
+    noun = "track" if track else "shape"
     if not facts[1]:
-        raise Unfit(f"shape {key} is gone since the audit")
+        raise Unfit(f"{noun} {key} is gone since the audit")
     if facts[0] != facts[1]:
-        raise Unfit(f"shape {key} was changed since the audit")
+        raise Unfit(f"{noun} {key} was changed since the audit")
 
 
 class _ById:
@@ -158,12 +171,13 @@ class _ById:
         self._order = np.argsort(snapshot.annotations.annotation_id, kind="stable")
         self._ids = snapshot.annotations.annotation_id[self._order]
 
-    def facts(self, key: int) -> list[tuple[Any, ...]]:
-        """What is compared of each shape with this id."""
+    def facts(self, key: int, *, track: bool = False) -> list[tuple[Any, ...]]:
+        """What is compared of each shape with this id. Frames of a video go by their number: they have no names."""
         s, a = self.snapshot, self.snapshot.annotations
         first, stop = np.searchsorted(self._ids, [key, key + 1]).tolist()
+        where = s.frames.number if track else s.frames.name
         return [
-            (s.frames.name[a.frame[r]], s.labels[a.label[r]], int(a.shape[r]), repr(a.xyxy[r].tolist()), *_drawn(a, r))
+            (where[a.frame[r]], s.labels[a.label[r]], int(a.shape[r]), repr(a.xyxy[r].tolist()), *_drawn(a, r))
             for r in self._order[first:stop]
         ]
 
