@@ -171,7 +171,7 @@ def _label_evidence(met: _Met) -> LabelEvidence:
     own, own_score = met.of_name, score.take(met.named)
     fitting = np.flatnonzero(own.iou >= MATCH_IOU)
     smaller = np.minimum(met.label_area.take(own.left), met.area.take(own.right))
-    guest_label, guest_count = _guests(met)
+    guest_label, guest_count, guest_score = _guests(met)
     over, label_iou, twin_iou = _beside(met)
     return LabelEvidence(
         row=np.arange(n),
@@ -195,6 +195,7 @@ def _label_evidence(met: _Met) -> LabelEvidence:
         part_support=highest(own.left, own_score * own.shared / smaller, n),
         guest_label=guest_label,
         guest_count=guest_count,
+        guest_score=guest_score,
         any_iou=highest(pairs.left, pairs.iou, n),
         seen_iou=_overlap_from(SEEN_SCORE, pairs, score, n),
         sure_iou=_overlap_from(SURE_SCORE, pairs, score, n),
@@ -239,15 +240,20 @@ def _beside(met: _Met) -> tuple[FloatArray, FloatArray, FloatArray]:
     return over, iou, twin
 
 
-def _guests(met: _Met) -> tuple[IntArray, IntArray]:
-    """The likeliest other name predicted inside each label, and how many such there are; -1 and 0 for none."""
+def _guests(met: _Met) -> tuple[IntArray, IntArray, FloatArray]:
+    """The likeliest other name predicted inside each label, how many such there are, the best score; -1, 0, 0 for none.
+
+    Fainter ones than half of the best are mostly the same objects once more.
+    """
     n, p, name = len(met.labels), met.pairs, met.predictions.label
     inside = np.flatnonzero(p.shared >= 0.5 * met.area.take(p.right))
     inside = inside.take(np.flatnonzero(~met.same.take(inside)))
     left, right = p.left.take(inside), p.right.take(inside)
-    guest = at(name.take(right), best(left, met.predictions.score.take(right), n)[1], NO_ID)
-    counted = np.flatnonzero(name.take(right) == guest.take(left))
-    return guest, np.bincount(left.take(counted), minlength=n)
+    score = met.predictions.score.take(right)
+    surest, where = best(left, score, n)
+    guest = at(name.take(right), where, NO_ID)
+    counted = np.flatnonzero((name.take(right) == guest.take(left)) & (2 * score >= surest.take(left)))
+    return guest, np.bincount(left.take(counted), minlength=n), surest
 
 
 def _match(of_name: Pairs, score: FloatArray, n_left: int, n_right: int) -> IntArray:

@@ -33,7 +33,7 @@ class Witnesses(Table):
 
     own_best: the highest score with which its own name is predicted at its place, 0 for not at all. own_left: what
     of that no other label takes, 0 for nothing. own_iou: the best overlap with a prediction of its own name.
-    guest_label, guest_count: what else is predicted inside an extra label, and how often.
+    guest_label, guest_count, guest_score: what else is predicted inside an extra label, how often, how surely.
     misfit: how the mask of a Low IoU finding differs from the predicted one, None for boxes.
     """
 
@@ -42,6 +42,7 @@ class Witnesses(Table):
     own_iou: FloatArray = column(np.float64, 0.0)
     guest_label: IntArray = column(np.int64, -1)
     guest_count: IntArray = column(np.int64, 0)
+    guest_score: FloatArray = column(np.float64, 0.0)
     misfit: ObjectArray = column(object)
 
 
@@ -61,6 +62,7 @@ def witnesses(findings: Findings, evidence: Evidence) -> Witnesses:
         own_iou=at(e.own_iou, of, 0.0),
         guest_label=at(e.guest_label, extra, -1),
         guest_count=at(e.guest_count, extra, 0),
+        guest_score=at(e.guest_score, extra, 0.0),
         misfit=misfits(evidence, low),
     )
 
@@ -100,15 +102,20 @@ def _faults(findings: Findings, snapshot: Snapshot, frame_hw: IntArray) -> IntAr
 
 def _guests(witnesses: Witnesses, labels: Sequence[str]) -> dict[int, str]:
     """By index of the finding: what else is predicted inside an extra label."""
-    count, label = witnesses.guest_count.tolist(), witnesses.guest_label.tolist()
+    w = witnesses
+    label, count, score = w.guest_label.tolist(), w.guest_count.tolist(), w.guest_score.tolist()
     return {
-        i: f" Inside it, {_number(count[i])} predicted as {labels[label[i]]}."
-        for i in np.flatnonzero(witnesses.guest_count > 0).tolist()
+        i: f" Inside it, {_number(count[i])} predicted as {labels[label[i]]}, at {_up_to(count[i], score[i])}."
+        for i in np.flatnonzero(w.guest_count > 0).tolist()
     }
 
 
 def _number(count: int) -> str:
     return "one object is" if count == 1 else f"{count} objects are"
+
+
+def _up_to(count: int, score: float) -> str:
+    return _percent(score) if count == 1 else f"up to {_percent(score)}"
 
 
 class _Wording:

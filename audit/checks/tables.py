@@ -21,7 +21,8 @@ class LabelEvidence(Table):
     rival_*: the best prediction of another name that no label of that name explains.
     any_support: the best score × IoU of any name. own_best: the highest score of its own name that overlaps
     it by ``MATCH_IOU``; part_support: the best score × shared area / smaller area of its own name.
-    guest_label, guest_count: the likeliest other name predicted inside it, and how many of those lie there.
+    guest_label, guest_count, guest_score: the likeliest other name predicted inside it, how many of those lie there
+    with at least half of the best one's score, and that score.
     labelled_over: the largest share of it that one other label covers. masked: whether its own prediction
     was compared with it mask by mask; then ``Outlines`` has a row for it. any_iou: the best overlap with any
     prediction, however faint. companions, rival_companions: other labels of its name, labels of the rival's
@@ -54,6 +55,7 @@ class LabelEvidence(Table):
     part_support: FloatArray = column(np.float64, 0.0)
     guest_label: IntArray = column(np.int64, NO_ID)
     guest_count: IntArray = column(np.int64, 0)
+    guest_score: FloatArray = column(np.float64, 0.0)
     labelled_over: FloatArray = column(np.float64, 0.0)
     masked: BoolArray = column(np.bool_, False)
     any_iou: FloatArray = column(np.float64, 0.0)

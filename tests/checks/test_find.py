@@ -110,7 +110,8 @@ def test_an_extra_label_says_what_else_is_there() -> None:
     inside = [([110.0 + 60 * i, 110, 150 + 60 * i, 200], 2, 0.6) for i in range(3)]
     found = situation([(BOX, 0)], inside, types=(T.EXTRA_ANNOTATION,))
     assert (
-        found.reason[0] == "No person is predicted here, not even at 1 %. Inside it, 3 objects are predicted as truck."
+        found.reason[0]
+        == "No person is predicted here, not even at 1 %. Inside it, 3 objects are predicted as truck, at up to 60 %."
     )
 
 

@@ -83,6 +83,12 @@ def test_a_prediction_that_another_label_takes_is_not_told_as_its_own() -> None:
     )
 
 
+def test_faint_echoes_inside_an_extra_label_are_not_counted() -> None:
+    inside: Predicted = [([110.0 + d, 110, 190 + d, 200], 2, s) for d, s in ((0, 0.6), (4, 0.2), (90, 0.05))]
+    told = said(T.EXTRA_ANNOTATION, [(BOX, 0)], inside)
+    assert told.endswith(" Inside it, one object is predicted as truck, at 60 %.")
+
+
 def test_a_wrong_label_does_not_deny_what_lies_close() -> None:
     close = ([280.0, 100, 480, 300], 0, 0.9)
     of = {"suggested_label": [1], "prediction_score": [0.5]}
