@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +30,28 @@ from audit.ports import AnnotationStore, Predictor, Progress
 from audit.predicting import Auditor, Likeness, Timings, predict
 from audit.runs import RunFolder, describe, write_manifest, write_table
 
+PACKAGES = (
+    "numpy", "scipy", "pillow", "pyarrow", "cvat-sdk", "onnxruntime", "torch", "ultralytics",
+    "ultralytics-opencv-headless",
+)  # fmt: skip
+"""Whose versions stand in the manifest."""
+
 HEAVY = ("points", "mask", "rotation", "occluded", "source", "digest")
 """Columns of annotations that checks of all labels together do without."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user chose. mapping: class → label. types: findings wanted. floor: lowest score kept."""
+    """What the user chose. mapping: class → label. types: findings wanted. floor: lowest score kept.
+
+    besides: choices that the store and the models were made with, as JSON; they only stand in the manifest.
+    """
 
     mapping: Mapping[str, str] = field(default_factory=dict)
     allow_unmatched: bool = False
     types: Collection[FindingType] = ALL_TYPES
     floor: float = FLOOR
+    besides: Mapping[str, Any] = field(default_factory=dict)
 
 
 def audit(
@@ -90,7 +102,7 @@ def _audit(  # noqa: PLR0913 - what ``audit`` is given, and the sorter
     with timings.stage("predict"):
         predictors = open_predictors(snapshot)
     snapshot = replace(snapshot, notes=(*snapshot.notes, *(line for p in predictors for line in p.notes)))
-    _check_mapping(settings, predictors)
+    _check_mapping(settings, predictors, snapshot.labels)
     auditors = [Auditor(p, _matched(p, snapshot, sorter.names, settings, progress)) for p in predictors]
     knows = _knows(auditors, len(snapshot.labels))
     _check_images(store, predictors)
@@ -173,11 +185,14 @@ def _check_out(out: Path, snapshot: Snapshot) -> None:
         raise UsageError(f"{out} holds {holds}. Give another --out, or remove that folder.")
 
 
-def _check_mapping(settings: Settings, predictors: Sequence[Predictor]) -> None:
+def _check_mapping(settings: Settings, predictors: Sequence[Predictor], labels: Collection[str]) -> None:
     classes = [c for p in predictors for c in p.labels]
     for cls, label in settings.mapping.items():
-        if cls not in classes:
-            raise UsageError(f"--map {cls}={label}: no model has a class '{cls}' (there are: {listing(classes)})")
+        if cls in classes:
+            continue
+        if cls in labels and label in classes:
+            raise UsageError(f"--map {cls}={label}: the model's class comes first: --map {label}={cls}")
+        raise UsageError(f"--map {cls}={label}: no model has a class '{cls}' (there are: {listing(classes)})")
 
 
 def _matched(
@@ -215,6 +230,15 @@ def _knows(auditors: Sequence[Auditor], n_labels: int) -> BoolArray:
     return knows
 
 
+def _versions() -> dict[str, str]:
+    """Of what is installed and has a part in the result, loaded or not: the same for a run from the cache."""
+    found = {"cvat-audit": version("cvat-audit"), "python": platform.python_version()}
+    for package in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
 def _manifest(
     snapshot: Snapshot,
     auditors: Sequence[Auditor],
@@ -232,7 +256,8 @@ def _manifest(
             "allow_unmatched": settings.allow_unmatched,
             "types": [t.code for t in FindingType if t in settings.types and (auditors or t not in NEED_MODEL)],
             "min_score": settings.floor,
+            **settings.besides,
         },
-        "versions": {"cvat-audit": version("cvat-audit"), "numpy": np.__version__},
+        "versions": _versions(),
         "timings": {stage: round(seconds, 3) for stage, seconds in timings.seconds.items()},
     }

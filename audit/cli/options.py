@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from audit.core.findings import FindingType
+from audit.errors import UsageError
 
 TYPES = {t.code: t for t in FindingType}
 RUN = click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
@@ -70,6 +72,15 @@ def pair(value: str) -> tuple[str, str]:
     return cls, label
 
 
+def mapping_of(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Labels by class. Raises UsageError for a class with two labels; a label may have several classes."""
+    mapping: dict[str, str] = {}
+    for cls, label in pairs:
+        if mapping.setdefault(cls, label) != label:
+            raise UsageError(f"--map gives '{cls}' two labels, '{mapping[cls]}' and '{label}'; a class stands for one")
+    return mapping
+
+
 def frame_range(value: str) -> range:
     """FIRST-LAST, both included; either may be left out."""
     first, dash, last = value.partition("-")
@@ -81,3 +92,8 @@ def frame_range(value: str) -> range:
     if not 0 <= start < stop:
         raise click.BadParameter(f"'{value}' is an empty range of frames")
     return range(start, stop)
+
+
+def shown_range(frames: range) -> str:
+    """As ``frame_range`` reads it."""
+    return f"{frames.start}-" if frames.stop == NO_LIMIT else f"{frames.start}-{frames.stop - 1}"

@@ -11,7 +11,7 @@ import click
 
 from audit.adapters.cvat.address import is_address
 from audit.cli.annotating import box_of, logged_in, opened_target, source_options, tell
-from audit.cli.options import pair, part
+from audit.cli.options import mapping_of, pair, part
 from audit.cli.options import share as part_or_whole
 from audit.cli.progress import TerminalProgress, note_problems, printable
 from audit.cli.push import decided, leave
@@ -145,7 +145,7 @@ def prelabel(  # noqa: PLR0913 - one parameter per option
     rules = Rules({"": THRESHOLD, **dict(thresholds)}, kind, replace_auto, fill)
     progress = TerminalProgress()
     where = logged_in(where)
-    choice = Choice(rules, dict(mapping), blind, seed)
+    choice = Choice(rules, mapping_of(mapping), blind, seed)
 
     def opened(snapshot: Snapshot) -> Predictor:
         if model:

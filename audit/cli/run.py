@@ -13,9 +13,9 @@ from typing import Literal
 import click
 import numpy as np
 
-from audit.cli.options import KEEP_DATABASE, FailOn, fail_on, finding_type, frame_range, pair
+from audit.cli.options import KEEP_DATABASE, FailOn, fail_on, finding_type, frame_range, mapping_of, pair
 from audit.cli.progress import TerminalProgress, printable
-from audit.cli.sources import PredictorOptions, SourceOptions, open_predictors, opened_store
+from audit.cli.sources import PredictorOptions, SourceOptions, chosen, open_predictors, opened_store
 from audit.cli.streams import reader_may_leave
 from audit.core.findings import NEED_MODEL, FindingType
 from audit.core.table import FloatArray, IntArray
@@ -127,7 +127,9 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per option
 
     where = SourceOptions(source, auth, organization, frames, job_stage, job_state, form, images, workers)
     what = PredictorOptions(models, results, functions, device, runtime, image_size, views)
-    settings = Settings(dict(mapping), allow_unmatched, types or tuple(FindingType), min_score)
+    settings = Settings(
+        mapping_of(mapping), allow_unmatched, types or tuple(FindingType), min_score, chosen(where, what)
+    )
     progress = TerminalProgress()
     if what.nothing:
         _check_alone((*types, *(rule.type for rule in rules)))
@@ -207,7 +209,9 @@ def _summary(audited: RunFolder) -> None:
     for what, n in counts["not_compared"].items():
         click.echo(f"  not compared: {n} x {what}")
     if audited.manifest["problems"]:
-        click.echo(f"  {len(audited.manifest['problems'])} problems; they stand in the report and in manifest.json:")
+        count = len(audited.manifest["problems"])
+        what = "1 problem; it stands" if count == 1 else f"{count} problems; they stand"
+        click.echo(f"  {what} in the report and in manifest.json:")
         for problem in audited.manifest["problems"][:PROBLEMS_SHOWN]:
             click.echo(f"    {printable(problem['where'])}: {printable(problem['reason'])}")
     click.echo(f"List them: cvat-audit findings {audited.path}")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from audit.adapters.cvat.address import is_address, parse_address
 from audit.adapters.cvat.credentials import Credentials, credentials_from
+from audit.cli.options import shown_range
 from audit.core.annotations import Snapshot
 from audit.errors import UsageError
 from audit.ports import AnnotationStore, Predictor
@@ -60,6 +62,38 @@ class PredictorOptions:
     def nothing(self) -> bool:
         """Whether there is no model of any kind."""
         return not (self.models or self.results or self.functions)
+
+
+def chosen(source: SourceOptions, what: PredictorOptions) -> dict[str, Any]:
+    """For the manifest: which part of the source was audited with which settings and files. No secrets, no defaults.
+
+    Raises UsageError for a results file that cannot be read.
+    """
+    facts = {
+        "frames": None if source.frames is None else shown_range(source.frames),
+        "organization": source.organization,
+        "job_stage": source.job_stage,
+        "job_state": source.job_state,
+        "format": source.format,
+        "images": None if source.images is None else str(source.images.absolute()),
+        "predictions": {path.name: _sha256(path) for path in what.results} or None,
+        "device": what.device,
+        "runtime": what.runtime if what.models else None,
+        "image_size": what.image_size if what.models else None,
+        "views": list(what.views) or None,
+    }
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as stream:
+            while piece := stream.read(1 << 20):
+                digest.update(piece)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None
+    return digest.hexdigest()
 
 
 @contextmanager

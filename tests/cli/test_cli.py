@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -77,6 +78,7 @@ def test_fail_on(cvat_audit: Command, export: Path, results: Path, rule: str, co
         (["{export}", "--predictions", "nothing.json"], "does not exist"),
         (["{export}", "--predictions", "{results}", "--map", "cow"], "CLASS=LABEL"),
         (["{export}", "--predictions", "{results}", "--map", "cow=person"], "no model has a class 'cow'"),
+        (["{export}", "--predictions", "{results}", "--map", "a=b", "--map", "a=c"], "'a' two labels, 'b' and 'c'"),
         (["{export}", "--predictions", "{results}", "--type", "strange"], "is not a finding type"),
         (["{export}", "--predictions", "{results}", "--fail-on", "low_overlap:2"], "is not a score"),
         (["{export}", "--predictions", "{results}", "--frames", "9-3"], "empty range"),
@@ -118,6 +120,8 @@ def test_names_left_over_on_both_sides(cvat_audit: Command, export: Path, tmp_pa
     assert done.returncode == 2
     assert "'person'" in done.stderr
     assert "'human'" in done.stderr
+    turned = cvat_audit("run", export, "--predictions", odd, "--out", "out", *QUICK, "--map", "person=human")
+    assert (turned.returncode, "the model's class comes first: --map human=person" in turned.stderr) == (2, True)
     mapped = cvat_audit("run", export, "--predictions", odd, "--out", "out", *QUICK, "--map", "human=person")
     assert mapped.returncode == 0, mapped.stderr
 
@@ -131,6 +135,22 @@ def test_without_images_there_are_findings_and_a_report(
     assert done.returncode == 0, done.stderr
     assert "2 likely mistakes" in done.stdout
     assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_the_manifest_says_with_what_the_audit_was_made(
+    cvat_audit: Command, export: Path, results: Path, tmp_path: Path
+) -> None:
+    images = ("--images", export / "images", "--frames", "1-4", "--format", "coco")
+    done = cvat_audit("run", export / "annotations.json", "--predictions", results, *images, "--out", "out", *QUICK)
+    assert done.returncode == 0, done.stderr
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    digest = hashlib.sha256(results.read_bytes()).hexdigest()
+    assert manifest["settings"].items() >= {
+        "frames": "1-4", "format": "coco", "images": str(export / "images"), "predictions": {results.name: digest},
+        "min_score": 0.02, "allow_unmatched": False,
+    }.items()  # fmt: skip
+    assert "image_size" not in manifest["settings"] and "runtime" not in manifest["settings"]
+    assert {"cvat-audit", "python", "numpy", "pyarrow"} <= manifest["versions"].keys()
 
 
 def test_not_a_run(cvat_audit: Command, tmp_path: Path) -> None:
