@@ -17,8 +17,9 @@ from audit.adapters.exports.corrected_video import VideoCopy
 from audit.adapters.pictures import ImageCache
 from audit.cli.push import push
 from audit.core.annotations import Predictions, Snapshot
+from audit.core.corrections import Action, Correction
 from audit.core.findings import FindingType
-from audit.push_ports import Unfit
+from audit.push_ports import OF_A_TRACK, Unfit
 from audit.runs import write_table
 from tests.push.place import LABELS, Audited, Quiet
 
@@ -132,6 +133,9 @@ def test_a_stretch_gets_one_key_frame_and_what_lies_between_follows(tmp_path: Pa
     run.finding(T.LOW_OVERLAP, 4, suggested_label=0, suggested_xyxy=MOVED, frames=5, first_frame=8, last_frame=12)
     run.rows[0] |= {"frame": 11, "annotation": 11}
     run.accept_all()
+    assert (
+        f"box {MOVED} on frame {start + step * 11}" in CliRunner().invoke(push, [str(run.path), "--as", "fixes"]).stdout
+    )
     before = elements(ElementTree.fromstring(Path(run.snapshot.source).read_bytes()).find("track"))
     track = pushed(run).find("track")
     after = read(run.path / "corrected.xml", tmp_path)
@@ -153,6 +157,8 @@ def test_an_end_and_a_beginning_without_object_are_cut_off(tmp_path: Path) -> No
     run.finding(T.EXTRA_ANNOTATION, 4, frames=5, first_frame=25, last_frame=29)
     run.finding(T.EXTRA_ANNOTATION, 5, frames=5, first_frame=0, last_frame=4)
     run.accept_all()
+    said = CliRunner().invoke(push, [str(run.path), "--as", "fixes"]).stdout
+    assert f"{OF_A_TRACK}; hidden from frame 25 on" in said and f"{OF_A_TRACK}; begins on frame 5" in said
     before = ElementTree.fromstring(Path(run.snapshot.source).read_bytes()).findall("track")
     end, beginning = pushed(run).findall("track")
     after = read(run.path / "corrected.xml", tmp_path)
@@ -207,8 +213,6 @@ def test_what_was_not_audited_is_not_taken_away(tmp_path: Path) -> None:
     run.snapshot = replace(run.snapshot, frames=f[:20], annotations=a[a.frame < 20])
     run.finding(T.EXTRA_ANNOTATION, 4, frames=20, first_frame=0, last_frame=19)
     copy = VideoCopy(Path(run.snapshot.source).read_bytes(), "x", run.snapshot)
-    from audit.core.corrections import Action, Correction
-
     with pytest.raises(Unfit, match=r"track 4 also shows on 10 frames \(20 to 29\), which were not audited"):
         copy.change(Correction(Action.DELETE, ("f",), 0, annotation_id=4, track=True))
     copy.change(Correction(Action.RELABEL, ("f",), 0, annotation_id=4, label="thing", track=True))

@@ -23,9 +23,10 @@ from audit.adapters.folders import cache_dir
 from audit.adapters.pictures import ImageCache
 from audit.core.annotations import Annotations, Snapshot
 from audit.core.corrections import Action, Correction, Plan
+from audit.core.track_corrections import TrackEdit
 from audit.errors import UsageError
 from audit.ports import Progress
-from audit.push_ports import Line, Report, Unfit
+from audit.push_ports import OF_A_TRACK, Line, Report, Unfit
 from audit.runs import atomic
 
 
@@ -148,7 +149,15 @@ def _told(c: Correction) -> str:
     """What the correction gives the shape, and what people should know of it."""
     box = "" if c.geometry is None else f"box {[round(v, 2) for v in c.geometry.xyxy]}"
     label = f"label {c.label}" if c.label else ""
-    return "; ".join(text for text in (label, box, c.why or c.text) if text)
+    track = OF_A_TRACK if c.track else ""
+    return "; ".join(text for text in (track, label, box, *map(_edited, c.edits), c.why or c.text) if text)
+
+
+def _edited(edit: TrackEdit) -> str:
+    if edit.geometry is not None:
+        box = [round(v, 2) for v in edit.geometry.xyxy]
+        return f"box {box} on frame {edit.at}, for {edit.first} to {edit.last}"
+    return f"hidden from frame {edit.first} on" if edit.at < 0 else f"begins on frame {edit.at}"
 
 
 def _check_unchanged(key: int, then_and_now: tuple[_ById, _ById], *, track: bool) -> None:
