@@ -19,7 +19,7 @@ from audit.cli.push import pull_issues, push, undo
 from audit.cli.report import report
 from audit.cli.review import review, review_report
 from audit.cli.run import run
-from audit.cli.startup import start_without_pandas
+from audit.cli.startup import end_without_search, start_without_pandas
 from audit.cli.streams import Commands, ReaderGone, forget_output, prepare_streams
 from audit.cli.train import train
 from audit.errors import AuditError, ServiceError
@@ -67,6 +67,7 @@ def main() -> None:
     No failure ends with 1, which tells a pipeline that ``--fail-on`` has found something.
     """
     start_without_pandas()
+    end_without_search()
     prepare_streams()
     try:
         cli.main(standalone_mode=False)

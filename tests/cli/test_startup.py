@@ -43,3 +43,17 @@ def test_who_wants_pandas_gets_it(traced: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_is_to_be_done_at_exit_is_done() -> None:
+    code = (
+        "import atexit, gc, weakref\n"
+        "from audit.cli.startup import end_without_search\n"
+        "end_without_search()\n"
+        "class Held: pass\n"
+        "held = Held()\n"
+        "weakref.finalize(held, print, 'tidied')\n"
+        "atexit.register(lambda: print('done', gc.get_freeze_count()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, set(done.stdout.split())) == (0, {"tidied", "done", "0"}), done.stderr
