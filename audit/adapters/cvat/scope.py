@@ -81,7 +81,14 @@ def resolve(connection: Connection, address: Address, selection: Selection) -> S
         for task in _tasks(connection, address.id):
             _add_task(scope, connection, task, selection)
     if not any(part.numbers for part in scope.parts):
-        left_out = "; ".join(scope.notes)
+        asked = selection.frames
+        there = [n for part in scope.parts for n in part.names]
+        none = (
+            [f"none from {asked.start} to {asked.stop - 1}; there are {min(there)} to {max(there)}"]
+            if asked and there
+            else []
+        )
+        left_out = "; ".join([*scope.notes, *none])
         raise UsageError(f"{address} holds no frame to audit" + (f" ({left_out})" if left_out else ""))
     return scope
 

@@ -61,6 +61,8 @@ def test_a_task_without_data_or_a_job_that_is_filtered_away_is_one_line(cvat: Fa
     task = cvat.add_task("t", photos(1), LABELS)
     with pytest.raises(UsageError, match="1 jobs of task 2 left out: not 'completed'"):
         opened(f"/tasks/{task}", job_state="completed").snapshot(Told())
+    with pytest.raises(UsageError, match=r"holds no frame to audit \(none from 5 to 9; there are 0 to 0\)"):
+        opened(f"/tasks/{task}", frames=range(5, 10)).snapshot(Told())
 
 
 def test_annotations_belong_to_their_jobs_even_where_jobs_overlap(cvat: FakeCvat, opened: Opened) -> None:
