@@ -8,33 +8,37 @@ import numpy as np
 
 from audit.core.table import BoolArray, FloatArray
 
-SETTLED = 1e-15
+SETTLED = 1e-14
 """Relative change at which a fraction has settled."""
-CLOSE = 1e-12
-"""Relative step after which Newton's next, whose error is about the square of it, would change nothing."""
+CLOSE = 1e-9
+"""Step after which Newton's next, whose error is about the square of it, would change nothing."""
 MOST_TERMS = 10_000
 """About the square root of the larger parameter is needed: enough for a hundred million trials."""
-MOST_STEPS = 200
+MOST_STEPS = 50
 SMALLEST = 1e-300
 """Stands for a zero that is divided by."""
 
 
-def beta_quantile(share: float, a: FloatArray, b: FloatArray) -> FloatArray:
+def beta_quantile(share: float | FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
     """(n,) where the beta distribution with these parameters (n,), all above 0, has this share below it.
 
-    share: in (0, 1). Newton's steps, halved where they would leave what is known to hold the answer.
+    share: one or (n,), in (0, 1). Newton's way to the share's logarithm over the logit of x: from the smaller side
+    that is a concave curve, on which no step leads away.
     """
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    low, high, x = np.zeros_like(a), np.ones_like(a), a / (a + b)
+    upper = np.broadcast_to(np.asarray(share) > 0.5, a.shape)
+    share, a, b = np.where(upper, 1 - share, share), np.where(upper, b, a), np.where(upper, a, b)
+    logit = np.log(a / b)
     for _ in range(MOST_STEPS):
-        off = beta_below(x, a, b) - share
-        low, high = np.where(off < 0, x, low), np.where(off < 0, high, x)
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            step = x - off / np.exp(_log_density(x, a, b))
-        x, before = np.where((step > low) & (step < high), step, (low + high) / 2), x
-        if (np.abs(x - before) <= CLOSE * np.minimum(x, 1 - x)).all():
+        x = 1 / (1 + np.exp(-logit))
+        below = beta_below(x, a, b)
+        slope = np.exp(_log_weight(x, a, b)) / below
+        step = np.log(share / below) / slope
+        logit = logit + step
+        if (np.abs(step) <= CLOSE).all():
             break
-    return x
+    x = 1 / (1 + np.exp(-logit))
+    return np.where(upper, 1 - x, x)
 
 
 def beta_below(x: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
@@ -46,12 +50,13 @@ def beta_below(x: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
     other_side = x > (a + 1) / (a + b + 2)
     x, a, b = np.where(other_side, 1 - x, x), np.where(other_side, b, a), np.where(other_side, a, b)
     with np.errstate(under="ignore"):
-        part = np.exp(_log_density(x, a, b) + np.log(x) + np.log1p(-x)) / a / _fraction(x, a, b)
+        part = np.exp(_log_weight(x, a, b)) / a / _fraction(x, a, b)
     return np.where(other_side, 1 - part, part)
 
 
-def _log_density(x: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
-    return (a - 1) * np.log(x) + (b - 1) * np.log1p(-x) - _log_beta(a, b)
+def _log_weight(x: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
+    """Logarithm of the density over the logit of x."""
+    return a * np.log(x) + b * np.log1p(-x) - _log_beta(a, b)
 
 
 def _log_beta(a: FloatArray, b: FloatArray) -> FloatArray:

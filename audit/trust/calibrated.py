@@ -67,5 +67,6 @@ def jeffreys(hits: FloatArray, trials: FloatArray | IntArray) -> tuple[FloatArra
     Brown, Cai, DasGupta 2001, "Interval estimation for a binomial proportion", section 3.
     """
     k, n = np.asarray(hits, np.float64), np.asarray(trials, np.float64)
-    low = np.where(k > 0, beta_quantile(0.025, k + 0.5, n - k + 0.5), 0.0)
-    return low, np.where(k < n, beta_quantile(0.975, k + 0.5, n - k + 0.5), 1.0)
+    shares = np.repeat([0.025, 0.975], len(k))  # both at once: each step then takes the time of one
+    low, high = beta_quantile(shares, np.tile(k + 0.5, 2), np.tile(n - k + 0.5, 2)).reshape(2, -1)
+    return np.where(k > 0, low, 0.0), np.where(k < n, high, 1.0)
