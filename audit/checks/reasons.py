@@ -18,6 +18,8 @@ from audit.core.table import BoolArray, FloatArray, IntArray, ObjectArray, Table
 
 LOWEST = 0.01
 """Where a model's predictions begin (``audit.ports.Predictor``); results files may begin higher."""
+UNSCORED = 0.9
+"""No model's predictions begin this high: they have no scores, as those of many functions in CVAT."""
 WORTH_TELLING = 0.05
 """A side off by less, as a share of the predicted width or height, is not worth a word."""
 SIDE_NAMES = ("left side", "top", "right side", "bottom")
@@ -182,6 +184,8 @@ class _Wording:
             return f"the {label} predicted closest overlaps this shape by only {_percent(iou)} (IoU)"
         if self._lowest < 2 * LOWEST:
             return f"no {label} is predicted here, not even at {_percent(LOWEST)}"
+        if self._lowest > UNSCORED:
+            return f"no {label} is predicted here"
         return f"no {label} is predicted here (predictions begin at {_percent(self._lowest)})"
 
     def _duplicate(self, i: int) -> str:

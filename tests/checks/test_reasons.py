@@ -57,7 +57,12 @@ def test_a_missing_label_names_its_neighbour() -> None:
 
 @pytest.mark.parametrize(
     ("lowest", "words"),
-    [(0.0, "not even at 1 %."), (0.011, "not even at 1 %."), (0.25, "here (predictions begin at 25 %).")],
+    [
+        (0.0, "not even at 1 %."),
+        (0.011, "not even at 1 %."),
+        (0.25, "here (predictions begin at 25 %)."),
+        (1.0, "predicted here."),
+    ],
 )
 def test_nothing_is_claimed_of_predictions_that_are_not_given(lowest: float, words: str) -> None:
     assert said(T.EXTRA_ANNOTATION, [(BOX, 0)], [], lowest).endswith(words)
