@@ -10,16 +10,16 @@ from typing import Any
 
 import cvat_sdk.auto_annotation as cvataa
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from audit.adapters.cvat.geometry import Geometry, ShapeError, geometry
-from audit.adapters.pictures import PictureError, decode_rgb
+from audit.adapters.one_by_one import OneByOne
 from audit.core.annotations import Predictions, ShapeType
 from audit.core.labels import listing
 from audit.core.masks import box_of, rle_of_rings
 from audit.core.table import FloatArray, objects
 from audit.errors import UsageError
-from audit.ports import PredictItem
 
 LOWEST = 0.01
 """The threshold the function is asked with; what is drawn is decided later."""
@@ -44,15 +44,13 @@ class _Context(cvataa.DetectionFunctionContext):  # type: ignore[misc]  # cvat_s
         return False
 
 
-class FunctionFile:
+class FunctionFile(OneByOne):
     """See ``audit.ports.Predictor``. Never cached: what the code depends on cannot be known.
 
     keypoints: of each label that is a skeleton, the points' names.
     """
 
-    needs_images = True
     digest = ""
-    batch_size = 8
 
     def __init__(self, name: str, function: Any) -> None:
         self.name, self._function = name, function
@@ -75,20 +73,11 @@ class FunctionFile:
             self.labels[code]: tuple(str(part.name) for part in spec[code].sublabels) for code in self._parts
         }
 
-    def predict(self, items: Sequence[PredictItem]) -> list[Predictions | str]:
-        """One entry per item; a frame on which the function fails is told, and does not end the run."""
-        return [self._one(item) for item in items]
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-    def _one(self, item: PredictItem) -> Predictions | str:
+    def look(self, name: str, rgb: NDArray[np.uint8]) -> Predictions | str:
+        """What the function finds; a picture on which it fails is told."""
         try:
-            rgb = decode_rgb(item.data or b"", item.size_hw)
-            found = self._function.detect(_Context(item.name), Image.fromarray(rgb))
+            found = self._function.detect(_Context(name), Image.fromarray(rgb))
             return self._table(found, (rgb.shape[0], rgb.shape[1]))
-        except PictureError as error:
-            return str(error)
         except ShapeError as error:
             return f"the function gave what is no shape: {error}"
         except Exception as error:  # the function is foreign code, which raises whatever it likes

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.adapters.pictures import PictureError, decode_rgb
+from audit.adapters.one_by_one import OneByOne
 from audit.adapters.ultralytics.environment import default_device, installed_version, load_ultralytics
 from audit.adapters.ultralytics.weights import file_sha256
 from audit.core.annotations import Predictions
@@ -22,7 +22,7 @@ from audit.core.masks import rotated_rectangle
 from audit.core.skeletons import COCO_KEYPOINTS
 from audit.core.table import FloatArray, objects
 from audit.errors import ServiceError, UsageError
-from audit.ports import PredictItem, Predictor
+from audit.ports import Predictor
 
 TASKS = ("pose", "obb")
 LOWEST = 0.01
@@ -78,11 +78,8 @@ class PoseModel:
         return COCO_KEYPOINTS if count == len(COCO_KEYPOINTS) else tuple(str(i + 1) for i in range(count))
 
 
-class PosePredictor:
+class PosePredictor(OneByOne):
     """See ``audit.ports.Predictor``. keypoints: of each class whose objects are skeletons, the points' names."""
-
-    needs_images = True
-    batch_size = 8
 
     def __init__(self, weights: Path, *, device: str | None = None, image_size: int = 640) -> None:
         """Raises UsageError for weights of another task."""
@@ -94,22 +91,12 @@ class PosePredictor:
         facts = [file_sha256(weights), self._model.task, image_size, LOWEST, installed_version("ultralytics")]
         self.digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
-    def predict(self, items: Sequence[PredictItem]) -> list[Predictions | str]:
-        """One entry per item: its predictions, or why its picture cannot be used."""
-        return [self._one(item) for item in items]
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-    def _one(self, item: PredictItem) -> Predictions | str:
-        try:
-            rgb = decode_rgb(item.data or b"", item.size_hw)
-        except PictureError as error:
-            return str(error)
+    def look(self, name: str, rgb: NDArray[np.uint8]) -> Predictions:  # noqa: ARG002  a function file asks for it
+        """The objects of one picture (h, w, 3)."""
         found = self._model.run(rgb[..., ::-1], LOWEST)
-        return (
-            _skeletons(self._model.poses(found)) if self._model.task == "pose" else _turned(self._model.turned(found))
-        )
+        if self._model.task == "pose":
+            return _skeletons(self._model.poses(found))
+        return _turned(self._model.turned(found))
 
 
 def _skeletons(rows: Sequence[tuple[int, float, FloatArray, FloatArray, FloatArray]]) -> Predictions:
