@@ -6,6 +6,7 @@ import pytest
 
 from tests.push.cases import *  # noqa: F403  (the same as on the double)
 from tests.push.track_cases import *  # noqa: F403  (the same as on the double)
+from tests.push.undo_cases import *  # noqa: F403  (the same as on the double)
 
 pytestmark = pytest.mark.live
 

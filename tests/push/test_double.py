@@ -9,6 +9,7 @@ from tests.contract.place import Connection, Place, make_place
 from tests.doubles.cvat import ADMIN_TOKEN, FakeCvat
 from tests.push.cases import *  # noqa: F403  (the same in tests/live)
 from tests.push.track_cases import *  # noqa: F403  (the same in tests/live)
+from tests.push.undo_cases import *  # noqa: F403  (the same in tests/live)
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["scores", "no-scores"])
