@@ -80,7 +80,7 @@ def pairs_within(xyxy: FloatArray, frame: IntArray, *, least: float = 0.0) -> Pa
     n = len(frame)
     ends = np.append(np.flatnonzero(frame[1:] != frame[:-1]) + 1, n)
     last = np.repeat(ends, np.diff(ends, prepend=0)) if n else ends[:0]
-    return _among(xyxy, xyxy, np.arange(1, n + 1), last, least)
+    return _among_themselves(xyxy, last, least)
 
 
 def _require_sorted(*frames: IntArray) -> None:
@@ -107,46 +107,71 @@ class _Boxes:
         columns[:, np.flatnonzero(size == 0)] = 0.0
         return cls(columns, size)
 
-    def cells(self, low: FloatArray, high: FloatArray, *, middle: bool = False) -> NDArray[np.uint64]:
-        """(n,) the cells of a grid from low to high (x, y) that each box touches, or its middle; none without area.
+    def __getitem__(self, rows: slice) -> _Boxes:
+        return _Boxes(self.columns[:, rows], self.area[rows])
+
+    def cells(self, low: FloatArray, high: FloatArray) -> NDArray[np.uint64]:
+        """(n,) the cells of a grid from low to high (x, y) that each box touches; none without area.
 
         All boxes with an area lie between low and high.
         """
-        ends = np.tile((self.columns[:2] + self.columns[2:]) / 2, (2, 1)) if middle else self.columns
-        scale = (GRID - 3 * CELL_MARGIN) / np.maximum(high - low, SMALL_PX)
-        start = low * scale - CELL_MARGIN
-        cell = ends * np.concatenate([scale, scale])[:, None]
-        cell -= np.concatenate([start + CELL_MARGIN, start - CELL_MARGIN])[:, None]
+        cell = self.columns - np.concatenate([low, low])[:, None]
+        cell *= np.tile(_per_pixel(low, high), 2)[:, None]
+        cell[:2] -= CELL_MARGIN
+        cell[2:] += CELL_MARGIN
         x1, y1, x2, y2 = cell.astype(np.int64)
         return np.asarray(COLUMNS.take(x1 * GRID + x2) * ROWS.take(y1 * GRID + y2) * (self.area > 0))
+
+    def middles(self, low: FloatArray, high: FloatArray) -> NDArray[np.uint64]:
+        """(n,) the one cell of that grid that the middle of each box lies in."""
+        middle = (self.columns[:2] + self.columns[2:]) / 2 - low[:, None]
+        x, y = (middle * _per_pixel(low, high)[:, None]).astype(np.int64)
+        return np.asarray(COLUMNS.take(x * (GRID + 1)) * ROWS.take(y * (GRID + 1)) * (self.area > 0))
+
+
+def _per_pixel(low: FloatArray, high: FloatArray) -> FloatArray:
+    """(2,) cells per pixel of a grid from low to high, with room for the margin."""
+    return np.asarray((GRID - 2 * CELL_MARGIN) / np.maximum(high - low, SMALL_PX))
 
 
 def _among(left: FloatArray, right: FloatArray, first: IntArray, last: IntArray, least: float = 0.0) -> Pairs:
     """Overlapping pairs of each left row with the right rows from ``first`` up to ``last``, which both ascend."""
     count = last - first
-    parts = [
-        _of_rows(left, right, rows, slice(first[rows.start], last[rows.stop - 1]), first[rows], count[rows], least)
-        for rows in _blocks(count)
-    ]
+    parts = []
+    for rows in _blocks(count):
+        others = slice(first[rows.start], last[rows.stop - 1])
+        ours, theirs = _Boxes.of(left[rows]), _Boxes.of(right[others])
+        parts.append(_of_rows(ours, theirs, rows.start, others.start, first[rows], count[rows], least))
+    return Pairs(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _among_themselves(xyxy: FloatArray, last: IntArray, least: float) -> Pairs:
+    """Overlapping pairs of each row with the rows behind it up to ``last``."""
+    first = np.arange(1, len(last) + 1)
+    count = last - first
+    parts = []
+    for rows in _blocks(count):
+        boxes = _Boxes.of(xyxy[rows.start : last[rows.stop - 1]])
+        ours = boxes[: rows.stop - rows.start]
+        parts.append(_of_rows(ours, boxes, rows.start, rows.start, first[rows], count[rows], least))
     return Pairs(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def _of_rows(
-    left: FloatArray, right: FloatArray, rows: slice, others: slice, first: IntArray, count: IntArray, least: float
+    ours: _Boxes, theirs: _Boxes, l_start: int, r_start: int, first: IntArray, count: IntArray, least: float
 ) -> Columns:
-    """The pairs of these left rows. others: all right rows they may meet. first, count: of each one."""
-    ours, theirs = _Boxes.of(left[rows]), _Boxes.of(right[others])
+    """The pairs of some left rows, of which l_start is the first, with right rows of which r_start is the first."""
     low = np.minimum(ours.columns[:2].min(axis=1), theirs.columns[:2].min(axis=1))
     high = np.maximum(ours.columns[2:].max(axis=1), theirs.columns[2:].max(axis=1))
     r_row = np.arange(count.sum())
-    r_row += np.repeat(first - others.start - np.cumsum(count) + count, count)
+    r_row += np.repeat(first - r_start - np.cumsum(count) + count, count)
     common = theirs.cells(low, high).take(r_row)
     # boxes that overlap by half or more each hold the other's middle
-    common &= np.repeat(ours.cells(low, high, middle=least >= 0.5), count)
+    common &= np.repeat(ours.middles(low, high) if least >= 0.5 else ours.cells(low, high), count)
     near = np.flatnonzero(common != 0)
     l_row = np.repeat(np.arange(len(count)), count).take(near)
     l_row, r_row, iou, shared = _overlapping(ours, theirs, l_row, r_row.take(near), least)
-    return l_row + rows.start, r_row + others.start, iou, shared
+    return l_row + l_start, r_row + r_start, iou, shared
 
 
 def _blocks(count: IntArray) -> Iterator[slice]:
