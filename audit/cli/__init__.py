@@ -6,6 +6,7 @@ import sys
 import traceback
 
 import click
+import pyarrow as pa
 
 from audit.cli.app import app
 from audit.cli.boxes2masks import boxes2masks
@@ -81,6 +82,8 @@ def main() -> None:
         _end("interrupted; the same command goes on from here", INTERRUPTED)
     except (ReaderGone, BrokenPipeError):
         forget_output()
+    except pa.ArrowException as error:
+        _end(f"a table of the run cannot be read ({error}); make the audit again", ServiceError.exit_code)
     except OSError as error:
         forget_output()
         where = f"{error.filename}: " if error.filename else ""

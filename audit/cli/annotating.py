@@ -9,13 +9,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from audit.adapters.cvat.address import is_address, parse_address
-from audit.cli.options import frame_range
+from audit.cli.options import NewFolder, frame_range
 from audit.cli.progress import printable
 from audit.cli.sources import SourceOptions, credentials_of
 
@@ -28,7 +27,7 @@ REASONS_SHOWN = 12
 STATUSES = ("to do", "done", "already", "conflict", "failed")
 _SOURCE = (
     click.argument("source", metavar="SOURCE"),
-    click.option("--out", "-o", required=True, type=click.Path(path_type=Path, file_okay=False),
+    click.option("--out", "-o", required=True, type=NewFolder(),
                  help="The run folder; 'undo' needs it."),
     click.option("--frames", type=frame_range, metavar="FIRST-LAST", help="Only these frames, such as 0-99."),
     click.option("--auth", metavar="USER[:PASS]", help="CVAT user; else CVAT_ACCESS_TOKEN. Password also from PASS."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,6 +18,19 @@ KEEP_DATABASE = click.option(
     "--keep-database", is_flag=True, help="Leave FiftyOne's database running; 'stop-database' ends it."
 )
 NO_LIMIT = 2**62
+
+
+class NewFolder(click.Path):
+    """A folder that is there or will be made. An empty name, as of an unset variable, is not the current folder."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, file_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click's."""
+        if not str(value):
+            self.fail("expected the name of a folder, but it is empty", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def finding_type(value: str) -> FindingType:

@@ -13,7 +13,7 @@ from typing import Literal
 import click
 import numpy as np
 
-from audit.cli.options import KEEP_DATABASE, FailOn, fail_on, finding_type, frame_range, mapping_of, pair
+from audit.cli.options import KEEP_DATABASE, FailOn, NewFolder, fail_on, finding_type, frame_range, mapping_of, pair
 from audit.cli.progress import TerminalProgress, printable
 from audit.cli.sources import PredictorOptions, SourceOptions, chosen, open_predictors, opened_store
 from audit.cli.streams import reader_may_leave
@@ -34,7 +34,7 @@ FORMATS = ("cvat-images", "cvat-video", "coco", "datumaro", "yolo")
 
 @click.command(short_help="Audit a CVAT task or an export: pull, predict, compare, show.")
 @click.argument("source", metavar="SOURCE")
-@click.option("--out", "-o", required=True, type=click.Path(path_type=Path, file_okay=False), help="The run folder.")
+@click.option("--out", "-o", required=True, type=NewFolder(), help="The run folder.")
 @click.option(
     "--model", "models", multiple=True, metavar="WEIGHTS", help="Ultralytics weights (.pt, .onnx), or yolo11n."
 )

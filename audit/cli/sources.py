@@ -99,6 +99,8 @@ def _sha256(path: Path) -> str:
 @contextmanager
 def opened_store(options: SourceOptions) -> Iterator[AnnotationStore]:
     """The store that SOURCE names, closed afterwards."""
+    if not options.source:
+        raise UsageError("SOURCE is empty: expected a CVAT address (cvat://HOST/tasks/42), or a zip or folder")
     store = _server_store(options) if is_address(options.source) else _disk_store(options)
     try:
         yield store

@@ -12,6 +12,7 @@ import click
 
 from audit.adapters.cvat.address import is_address
 from audit.adapters.cvat.credentials import credentials_from
+from audit.cli.options import NewFolder
 from audit.cli.progress import TerminalProgress
 from audit.cli.run import run
 from audit.cli.sources import SourceOptions, opened_store
@@ -30,7 +31,7 @@ def _options_of_run(command: click.Command) -> click.Command:
 @_options_of_run
 @click.command(short_help="Audit with models trained on the task's own labels, each on other pictures.")
 @click.argument("source", metavar="SOURCE")
-@click.option("--out", "-o", required=True, type=click.Path(path_type=Path, file_okay=False), help="The run folder.")
+@click.option("--out", "-o", required=True, type=NewFolder(), help="The run folder.")
 @click.option(
     "--folds", type=click.IntRange(2, 50), help="Models to train, each without its share of the pictures. [5]"
 )

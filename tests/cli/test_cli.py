@@ -78,6 +78,8 @@ def test_fail_on(cvat_audit: Command, export: Path, results: Path, rule: str, co
         (["{export}", "--predictions", "nothing.json"], "does not exist"),
         (["{export}", "--predictions", "{results}", "--map", "cow"], "CLASS=LABEL"),
         (["{export}", "--predictions", "{results}", "--map", "cow=person"], "no model has a class 'cow'"),
+        (["", "--predictions", "{results}"], "SOURCE is empty"),
+        (["{export}", "--predictions", "{results}", "--out", ""], "expected the name of a folder, but it is empty"),
         (["{export}", "--predictions", "{results}", "--map", "a=b", "--map", "a=c"], "'a' two labels, 'b' and 'c'"),
         (["{export}", "--predictions", "{results}", "--type", "strange"], "is not a finding type"),
         (["{export}", "--predictions", "{results}", "--fail-on", "low_overlap:2"], "is not a score"),
@@ -97,7 +99,7 @@ def test_wrong_use_is_one_line_and_exit_code_2(
     cvat_audit: Command, export: Path, results: Path, arguments: list[str], said: str
 ) -> None:
     filled = [a.format(export=export, results=results) for a in arguments]
-    done = cvat_audit("run", *filled, "--out", "out", *QUICK)
+    done = cvat_audit("run", "--out", "out", *filled, *QUICK)
     assert done.returncode == 2, done.stderr
     assert said in done.stderr
     assert "Traceback" not in done.stderr

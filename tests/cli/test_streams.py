@@ -82,3 +82,12 @@ def test_a_fault_of_ours_shows_its_traceback_and_is_not_taken_for_findings(shell
     done = shell(f'{shlex.quote(COMMAND[0])} -c "{broken}" findings out --json')
     assert done.returncode == 3 and "Traceback" in done.stderr
     assert done.stderr.endswith("cvat-audit: this is a fault in cvat-audit; please report it with the lines above\n")
+
+
+@pytest.mark.usefixtures("audited")
+def test_a_damaged_table_is_one_line(shell, tmp_path: Path) -> None:
+    table = tmp_path / "out" / "findings.parquet"
+    table.write_bytes(table.read_bytes()[:1000])
+    done = shell("audit findings out --json")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith("cvat-audit: a table of the run cannot be read (") and "Traceback" not in done.stderr

@@ -145,6 +145,10 @@ class ZipFiles:
             try:
                 self._zip = zipfile.ZipFile(path)
             except zipfile.BadZipFile as error:
+                if path.suffix.lower() != ".zip" and not _begins_as_zip(path):
+                    raise UsageError(
+                        f"{path}: is no export: expected a zip, a folder, or an annotation file (.xml, .json, .yaml)"
+                    ) from None
                 raise UsageError(f"{path}: is not a whole zip ({error}); copy or export it again") from None
         try:
             for info in self._zip.infolist():
@@ -195,6 +199,11 @@ class ZipFiles:
             raise UsageError(f"{where} is a symbolic link; the zip is refused")
         if info.flag_bits & 0x1:
             raise UsageError(f"{where} is encrypted; unpack the zip and give the folder")
+
+
+def _begins_as_zip(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(2) == b"PK"
 
 
 def _oversized(info: zipfile.ZipInfo, limit: int) -> str:

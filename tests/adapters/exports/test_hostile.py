@@ -191,3 +191,14 @@ def test_deep_nesting_is_refused_before_it_eats_the_memory(tmp_path, opened):
     path.write_text('{"images": ' + "[" * 100_000)
     with pytest.raises(UsageError, match="nested more than 64 levels"):
         opened(path).snapshot(Silent())
+
+
+def test_a_file_that_is_no_export_is_not_taken_for_a_zip(opened, tmp_path):
+    (tmp_path / "photo.jpg").write_bytes(picture())
+    with pytest.raises(UsageError, match=r"photo.jpg: is no export: expected a zip, a folder, or"):
+        opened(tmp_path / "photo.jpg")
+    named_oddly = write_zip(tmp_path / "export.backup", {"annotations.xml": XML})
+    assert opened(named_oddly).format == "cvat-images"
+    named_oddly.write_bytes(named_oddly.read_bytes()[:-30])
+    with pytest.raises(UsageError, match="not a whole zip"):
+        opened(named_oddly)
