@@ -126,6 +126,14 @@ def test_a_wrong_label_says_what_speaks_for_its_own_name() -> None:
     assert some.reason[0] == "A truck is predicted here at 90 %; car at no more than 7 %."
 
 
+def test_one_object_under_two_names_is_likely_a_mistake_without_any_model() -> None:
+    near = [102.0, 100, 300, 296]
+    found = situation([(BOX, 0), (near, 1)], [], types=(T.DUPLICATE_ANNOTATION,))
+    assert strong(found, 0.7) == [(T.DUPLICATE_ANNOTATION, 2)]
+    assert found.reason[0] == "This shape and another, labelled person, overlap by 97 % (IoU)."
+    assert strong(situation([(BOX, 0), ([100, 160, 300, 300], 1)], [], types=(T.DUPLICATE_ANNOTATION,)), 0.3) == []
+
+
 def test_a_faint_prediction_speaks_against_extra() -> None:
     bare = situation([(BOX, 0)], [])
     faint = situation([(BOX, 0)], [(BOX, 0, 0.05)])
