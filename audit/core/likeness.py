@@ -48,7 +48,7 @@ def difference_hash(picture: NDArray[np.uint8]) -> np.uint64:
 def _cells(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     """(8, 9) mean brightness, from a grid of samples."""
     rows, columns = (_places(n, cells * SAMPLES) for n, cells in zip(picture.shape[:2], CELLS_HW, strict=True))
-    samples = picture[rows[:, None], columns[None, :]].astype(np.float32)
+    samples = picture[rows].take(columns, axis=1).astype(np.float32)
     grey = samples @ GREY if samples.ndim == 3 else samples
     return np.asarray(grey.reshape(CELLS_HW[0], SAMPLES, CELLS_HW[1], SAMPLES).mean(axis=(1, 3)))
 

@@ -60,12 +60,9 @@ def place(frame_hw: tuple[int, int], target_hw: tuple[int, int], stride: int | N
 def network_input(rgb: NDArray[np.uint8], placement: Placement) -> NDArray[np.float32]:
     """The frame (h, w, 3) scaled and padded, as (1, 3, H, W) in [0, 1]."""
     h, w = placement.scaled_hw
-    canvas = np.full((*placement.input_hw, 3), GREY, np.uint8)
-    part = canvas[placement.top : placement.top + h, placement.left : placement.left + w]
-    if (h, w) == placement.frame_hw:
-        part[:] = rgb
-    else:
+    if (h, w) != placement.frame_hw:
         cv2 = load_opencv()
-        part[:] = cv2.resize(rgb, (w, h), interpolation=cv2.INTER_LINEAR)
-    planes = np.ascontiguousarray(canvas.transpose(2, 0, 1))[None]
+        rgb = cv2.resize(rgb, (w, h), interpolation=cv2.INTER_LINEAR)
+    planes = np.full((1, 3, *placement.input_hw), GREY, np.uint8)
+    planes[0, :, placement.top : placement.top + h, placement.left : placement.left + w] = rgb.transpose(2, 0, 1)
     return np.asarray(np.divide(planes, 255, dtype=np.float32))
