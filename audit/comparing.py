@@ -67,12 +67,13 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many rows were read and written. not_compared: how many annotations were not, by why."""
+    """How many rows were read and written. not_compared: how many annotations were not, by why. notes: for the user."""
 
     annotations: int
     predictions: int
     findings: int
     not_compared: dict[str, int]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,6 @@ def compare(
     snapshot = comparison.snapshot
     frame_hw = np.column_stack([snapshot.frames.height, snapshot.frames.width])
     comparison = replace(comparison, trusted=_trusted(comparison), lowest=_lowest(comparison.predictions))
-    for line in _unheard(comparison):
-        progress.note(line)
     knowledge = _study(comparison, frame_hw)
     n_annotations = n_predictions = 0
     scores: list[FloatArray] = []
@@ -127,7 +126,7 @@ def compare(
             unsorted.add(piece, to_arrow(told[start : start + FINDINGS_AT_ONCE], snapshot.labels))
         scores.append(told.score)
         _write_sorted(unsorted, np.concatenate(scores), out, snapshot.labels)
-    return Outcome(n_annotations, n_predictions, sum(map(len, scores)), _in_order(left_out))
+    return Outcome(n_annotations, n_predictions, sum(map(len, scores)), _in_order(left_out), _unheard(comparison))
 
 
 def _told(said: ModelsWord, comparison: Comparison, floor: float, causes: Findings) -> Findings:
@@ -154,17 +153,17 @@ def _trusted(comparison: Comparison) -> Trust | None:
     return trust_in(annotations, predictions, comparison.knows)
 
 
-def _unheard(comparison: Comparison) -> list[str]:
+def _unheard(comparison: Comparison) -> tuple[str, ...]:
     """A line for each model that has no vote on anything it knows."""
     if comparison.trusted is None:
-        return []
+        return ()
     silent = np.flatnonzero(comparison.knows.any(axis=1) & (comparison.trusted.votes <= 0).all(axis=1))
     names = comparison.models or tuple(f"model {m + 1}" for m in range(len(comparison.knows)))
-    return [
+    return tuple(
         f"{names[m]} agrees with next to nothing that is labelled, so only the other models are heard. "
         "Do its names fit (--map)?"
         for m in silent.tolist()
-    ]
+    )
 
 
 def _lowest(predictions: Path) -> float:

@@ -131,12 +131,14 @@ def _audit(  # noqa: PLR0913 - what ``audit`` is given, and the sorter
             progress=progress,
             alone=alone,
         )
+        snapshot = replace(snapshot, notes=(*snapshot.notes, *outcome.notes))
         if auditors and FindingType.MISSING_ANNOTATION in settings.types:
             told = never_labelled.notes(predictions, snapshot.labels, sorter.names)
             snapshot = replace(snapshot, notes=(*snapshot.notes, *told))
     write_table(out / "frames.parquet", snapshot.frames, snapshot.labels)
     manifest = _manifest(snapshot, auditors, settings, timings)
-    manifest["counts"] = {"frames": len(snapshot.frames), "frames_audited": int(audited.sum()), **asdict(outcome)}
+    counted = {name: value for name, value in asdict(outcome).items() if name != "notes"}
+    manifest["counts"] = {"frames": len(snapshot.frames), "frames_audited": int(audited.sum()), **counted}
     write_manifest(out, manifest)
     give_back()
     return RunFolder.open(out)

@@ -238,8 +238,8 @@ def test_without_images_a_model_cannot_work(tmp_path: Path) -> None:
 
 
 def test_two_models_share_one_reading_of_the_images(tmp_path: Path) -> None:
-    one, two, notes = Model(name="one"), Model(name="two", labels=("car", "person")), Notes()
-    folder = run(tmp_path, Store(boxes([0, 1, 2, 3, 4])), one, two, notes=notes)
+    one, two = Model(name="one"), Model(name="two", labels=("car", "person"))
+    folder = run(tmp_path, Store(boxes([0, 1, 2, 3, 4])), one, two)
     assert folder.models == ("one", "two")
     assert sorted(folder.predictions().model.tolist()) == [0] * 6 + [1] * 6
     found = folder.findings()
@@ -247,7 +247,8 @@ def test_two_models_share_one_reading_of_the_images(tmp_path: Path) -> None:
     lacking = found.type == FindingType.MISSING_ANNOTATION
     assert found.prediction_score[lacking] == pytest.approx(0.9, abs=0.01)
     assert set(found.suggested_label[lacking].tolist()) == {LABELS.index("person")}
-    assert next(line for line in notes.lines if "next to nothing" in line).startswith("two agrees")
+    assert next(n for n in folder.manifest["notes"] if "next to nothing" in n).startswith("two agrees")
+    assert "notes" not in folder.manifest["counts"]
 
 
 class Other(Store):
