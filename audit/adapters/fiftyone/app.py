@@ -16,7 +16,7 @@ import threading
 import time
 import webbrowser
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -43,7 +43,7 @@ def serve_app(dataset_name: str, *, port: int | None = None, open_browser: bool 
     port: None takes the first free one from 5151 on. The address is told through ``progress``.
     Raises UsageError if the port is taken or there is no such dataset, ServiceError if the App fails.
     """
-    with app_server(dataset_name, port=port) as (url, process):
+    with app_server(dataset_name, port=port, progress=progress) as (url, process):
         told = f"FiftyOne App: {url} (this machine only; end with Ctrl-C)"
         wait(url, process, told, open_browser=open_browser, progress=progress)
 
@@ -63,18 +63,20 @@ def wait(url: str, process: subprocess.Popen[bytes], told: str, *, open_browser:
 
 @contextmanager
 def app_server(
-    dataset_name: str, *, port: int | None = None, module: str = APP_PROCESS
+    dataset_name: str, *, port: int | None = None, module: str = APP_PROCESS, progress: Progress | None = None
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A running App; gives the address of the dataset in it and the server's process. Stopped afterwards.
 
-    module: what is run as the server, with the port as its argument.
+    module: what is run as the server, with the port as its argument. progress: is told that it starts, which takes
+    some seconds.
     """
     require_fiftyone()
     if URI not in os.environ:
         raise RuntimeError("the App must run inside audit.adapters.fiftyone.database.database()")
     _require_dataset(dataset_name)
     place = f"datasets/{quote(dataset_name, safe='')}{_first_view(dataset_name)}"
-    chosen, process = _started(port, module)
+    with nullcontext() if progress is None else progress.task("Starting the App", None):
+        chosen, process = _started(port, module)
     try:
         yield f"http://{HOST}:{chosen}/{place}", process
     finally:

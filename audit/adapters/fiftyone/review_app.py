@@ -31,17 +31,27 @@ PROCESS = "audit.adapters.fiftyone.review_process"
 
 @contextmanager
 def review_server(
-    run: RunFolder, reviewer: str, dataset_name: str, *, plan: Plan = ALONE, port: int | None = None
+    run: RunFolder,
+    reviewer: str,
+    dataset_name: str,
+    *,
+    plan: Plan = ALONE,
+    port: int | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[tuple[str, Popen[bytes]]]:
     """A running App with the review open; gives its address and process. Must run inside ``database()``.
 
-    dataset_name: what ``import_run`` gave for this run. Raises as ``app_server``, UsageError for an unusable name.
+    dataset_name: what ``import_run`` gave for this run. progress: see ``app_server``.
+    Raises as ``app_server``, UsageError for an unusable name.
     """
     settings = {"run": str(run.path.resolve()), "reviewer": checked_name(reviewer)}
     told = json.dumps({**settings, "overlap": plan.overlap, "checks": plan.checks, "blind": plan.blind})
     _save_workspace(dataset_name)
     variables = {SETTINGS: told, PLUGINS_DIR: str(plugins_dir())}
-    with _variables(variables), app.app_server(dataset_name, port=port, module=PROCESS) as (url, process):
+    with (
+        _variables(variables),
+        app.app_server(dataset_name, port=port, module=PROCESS, progress=progress) as (url, process),
+    ):
         place = f"datasets/{quote(dataset_name, safe='')}?workspace={WORKSPACE.lower()}"
         yield f"http://{urlsplit(url).netloc}/{place}", process
 
@@ -57,7 +67,7 @@ def serve_review(
     progress: Progress,
 ) -> None:
     """Review until Ctrl-C or SIGTERM. The address is told through ``progress``."""
-    with review_server(run, reviewer, dataset_name, plan=plan, port=port) as (url, process):
+    with review_server(run, reviewer, dataset_name, plan=plan, port=port, progress=progress) as (url, process):
         told = f"Review by {reviewer}: {url} (this machine only; end with Ctrl-C)"
         app.wait(url, process, told, open_browser=open_browser, progress=progress)
 

@@ -29,10 +29,12 @@ class Notes:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.tasks: list[str] = []
         self.steps = 0
 
     @contextmanager
     def task(self, description: str, total: int | None) -> Iterator[object]:
+        self.tasks.append(description)
         yield self.advance
 
     def advance(self, steps: int = 1) -> None:

@@ -41,7 +41,9 @@ def dataset(uri: str, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def served(dataset: str) -> Iterator[str]:
-    with app_server(dataset) as (url, process):
+    told = Notes()
+    with app_server(dataset, progress=told) as (url, process):
+        assert told.tasks == ["Starting the App"]
         yield url
     assert process.returncode is not None
 
