@@ -131,7 +131,7 @@ def compare(
 
 def _told(said: ModelsWord, comparison: Comparison, floor: float, causes: Findings) -> Findings:
     """What all labels together tell, and what many frames tell together, with ids, ranked."""
-    found = said.left() if len(comparison.knows) else said.told
+    found = said.left() if len(comparison.knows) else said.once()
     found = with_ids(found[found.score >= floor], comparison.snapshot)
     found = Findings.concat([found, causes])
     return found[ranking(found, np.arange(len(found)))]

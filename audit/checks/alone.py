@@ -122,5 +122,12 @@ class ModelsWord:
         unusual = t.type == FindingType.UNUSUAL_SHAPE
         right = unusual & np.isin(t.annotation, list(self._confirmed))
         score = t.score * np.where(empty, SEEN_EMPTY, np.where(right, SEEN_SO, 1.0))
-        other = np.array([self._doubt.get(row, 0.0) for row in t.annotation.tolist()], float)
-        return t.replace(score=score)[~((empty & self._lacking[t.frame]) | (unusual & (other >= score)))]
+        return t.replace(score=score)[~((empty & self._lacking[t.frame]) | self._told_otherwise(score))]
+
+    def once(self) -> Findings:
+        """All of them where no model was asked, but for unusual shapes of which something likelier is told."""
+        return self.told[~self._told_otherwise(self.told.score)]
+
+    def _told_otherwise(self, score: FloatArray) -> BoolArray:
+        other = np.array([self._doubt.get(row, 0.0) for row in self.told.annotation.tolist()], float)
+        return np.asarray((self.told.type == FindingType.UNUSUAL_SHAPE) & (other >= score))

@@ -335,6 +335,14 @@ def test_models_speak_of_unusual_shapes_too() -> None:
     assert len(ModelsWord(Findings(), 0).left()) == 0
 
 
+def test_without_a_model_a_broken_shape_is_not_told_as_unusual_besides() -> None:
+    kinds, score = [T.UNUSUAL_SHAPE, T.UNUSUAL_SHAPE, T.EMPTY_FRAME], [0.4, 0.4, 0.7]
+    said = ModelsWord(Findings(type=kinds, frame=[0, 0, 1], score=score, annotation=[0, 1, -1]), 2)
+    said.hear(Findings(type=[T.INVALID_SHAPE], frame=[0], score=[1.0], annotation=[1]), LabelEvidence(), 0)
+    assert said.once().annotation.tolist() == [0, -1]
+    assert said.once().score.tolist() == pytest.approx([0.4, 0.7])
+
+
 def test_every_finding_says_why_and_time_is_not_quadratic() -> None:
     """200,000 rows of tracks, some broken: a search of all pairs would take hours."""
     n, tracks = 4000, 50
