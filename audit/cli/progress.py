@@ -2,74 +2,58 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
+from typing import TYPE_CHECKING
 
 from audit.core.annotations import Problem
 from audit.ports import Advance
 from audit.ports import Progress as Told
+
+if TYPE_CHECKING:
+    from audit.cli.bars import Bars
 
 PROBLEMS_SHOWN = 5
 QUIET_SECONDS = 15.0
 """How often a step reports when stderr is a file or a pipe."""
 
 
-class Rate(ProgressColumn):
-    """Steps per second."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:,.1f}/s" if speed else "", style="progress.data.speed")
-
-
 class TerminalProgress:
     """``ports.Progress`` for people: description, bar, count, rate, time left."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, soft_wrap=True, highlight=False)
-        self._live = self._console.is_terminal
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            Rate(),
-            TimeRemainingColumn(compact=True),
-            console=self._console,
-            refresh_per_second=4,
-        )
-        self._open = 0
+        self._bars = _bars() if _is_terminal() else None
 
     @contextmanager
     def task(self, description: str, total: int | None) -> Iterator[Advance]:
         """A bar for one step; several may be open at a time."""
-        if not self._live:
-            with _lines(description, total) as advance:
-                yield advance
-            return
-        if not self._open:
-            self._bars.start()
-        self._open += 1
-        bar = self._bars.add_task(escape(description), total=total)
-        try:
-            yield lambda steps=1: self._bars.advance(bar, steps)
-        finally:
-            self._open -= 1
-            if not self._open:
-                self._bars.stop()
-                for done in list(self._bars.task_ids):
-                    self._bars.remove_task(done)
+        with self._bars.task(description, total) if self._bars else _lines(description, total) as advance:
+            yield advance
 
     def note(self, line: str) -> None:
-        """One line above the bars, markup and control characters shown as text."""
-        self._console.print(Text(printable(line)))
+        """One line above the bars, control characters shown as text."""
+        if self._bars:
+            self._bars.note(printable(line))
+        else:
+            print(printable(line), file=sys.stderr, flush=True)  # noqa: T201 - notes go to stderr
+
+
+def _bars() -> Bars:
+    from audit.cli.bars import Bars  # its library need not be waited for where nobody sees bars
+
+    return Bars()
+
+
+def _is_terminal() -> bool:
+    """Whether stderr is one, or is to be taken for one or for none: https://force-color.org and rich's own variable."""
+    told, forced = os.environ.get("TTY_COMPATIBLE"), os.environ.get("FORCE_COLOR")
+    if told in ("0", "1"):
+        return told == "1"
+    return forced != "" if forced is not None else sys.stderr.isatty()
 
 
 @contextmanager

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from audit import decisions
 from audit.calibration import Calibration, read_calibration
-from audit.remaining import Remaining, remaining
 from audit.report.plots import BOTTOM, LEFT, RIGHT, TOP, WIDTH, percent
-from audit.report.remaining_text import BLIND_HINT, advice_line, remaining_rows
 from audit.runs import RunFolder
 from audit.trust.calibrated import Reliability
+
+if TYPE_CHECKING:
+    from audit.remaining import Remaining
 
 HEIGHT = 250
 
@@ -46,6 +48,10 @@ def trust_of(run: RunFolder) -> Trust:
     diagrams = [_planted(planted)] if planted else []
     if not said:
         return Trust(tuple(diagrams))
+    # most reports are written before anybody has judged anything, and need not wait for these
+    from audit.remaining import remaining
+    from audit.report.remaining_text import BLIND_HINT, advice_line, remaining_rows
+
     told = remaining(run, run.findings(), said)
     if not told.judged:
         return Trust(tuple(diagrams))

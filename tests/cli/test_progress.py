@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,23 @@ def test_a_long_list_of_findings_shows_a_bar_on_a_terminal_only(tmp_path: Path) 
     assert b"Findings" in os.read(ours, 10_000)
     os.close(ours)
     assert shown.stdout == quiet.stdout
+
+
+@pytest.mark.parametrize(
+    ("said", "live"),
+    [({}, False), ({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": ""}, False), ({"TTY_COMPATIBLE": "1"}, True),
+     ({"TTY_COMPATIBLE": "0", "FORCE_COLOR": "1"}, False)],
+)  # fmt: skip
+def test_bars_come_where_they_are_wanted(said: dict[str, str], live: bool) -> None:
+    code = (
+        "import sys; from audit.cli.progress import TerminalProgress as P; p = P(); p.note('a [b] \\x1b c')\n"
+        "with p.task('Step [1]', 3) as advance: advance(3)\n"
+        "print('rich' in sys.modules)"
+    )
+    kept = {k: v for k, v in os.environ.items() if k not in ("FORCE_COLOR", "TTY_COMPATIBLE")}
+    done = subprocess.run([sys.executable, "-c", code], env={**kept, **said, "TERM": "xterm"}, capture_output=True,
+                          text=True, check=True)  # fmt: skip
+    assert done.stdout.strip() == str(live)
+    assert "a [b]   c" in done.stderr
+    assert "Step [1]" in done.stderr
+    assert ("\x1b" in done.stderr) is live

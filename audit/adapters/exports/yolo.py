@@ -6,10 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
-
 from audit.adapters.exports import shapes
-from audit.adapters.exports.archive import FileError, Files, readable
+from audit.adapters.exports.archive import FileError, Files, readable, tails
 from audit.adapters.exports.images import SUFFIXES, Library
 from audit.adapters.exports.numbers import number, numbers, whole
 from audit.adapters.exports.reading import Reading, unknown_label
@@ -52,6 +50,8 @@ def read(files: Files, name: str, reading: Reading, library: Library, advance: A
 
 def load_yaml(files: Files, name: str) -> dict[str, Any]:
     """The settings in a data.yaml. Raises UsageError if it is no YAML, too large, or no mapping."""
+    import yaml  # other formats need not wait for it
+
     where = f"{files.where}/{name}"
     with readable(where), files.open(name) as stream:
         data = stream.read(MAX_YAML_BYTES + 1)
@@ -97,7 +97,8 @@ def _listed(files: Files, base: str, settings: dict[str, Any], reading: Reading)
                 continue
             # exports of other tools point one folder up, to where the files are not
             place = re.sub(r"^(\.{1,2}/)+", "", entry.replace("\\", "/")).strip("/")
-            found = list(_split(files, base, place))
+            # a path of the machine that made the list ends as the one here does
+            found = next((f for end in tails(place) or [place] if (f := list(_split(files, base, end)))), [])
             if not found:
                 reading.problems.add(f"{subset}: {entry[:200]}", "lists no images, or is not there")
             yield from ((image, str(subset)) for image in found)
@@ -105,12 +106,19 @@ def _listed(files: Files, base: str, settings: dict[str, Any], reading: Reading)
 
 def _split(files: Files, base: str, place: str) -> Iterator[str]:
     if place.endswith(".txt"):
-        yield from _lines(files, base + place)
+        yield from (_here(files, base, line) for line in _lines(files, base + place))
         return
     prefix = base + (place + "/" if place and place != "." else "")
     for name in sorted(files.names()):
         if name.startswith(prefix) and name.lower().endswith(SUFFIXES):
             yield name.removeprefix(base)
+
+
+def _here(files: Files, base: str, line: str) -> str:
+    """The image of a line; of one with a path of another machine the end that is here, if any is."""
+    if not re.match(r"[/\\]|[A-Za-z]:", line):
+        return line
+    return next((end for end in tails(line) if files.has(base + end)), line)
 
 
 def _lines(files: Files, name: str) -> Iterator[str]:
