@@ -128,8 +128,10 @@ def _count(label: IntArray, weight: np.ndarray, size: int) -> FloatArray:
 
 def _fit(iou: FloatArray, group: IntArray) -> tuple[FloatArray, FloatArray]:
     """Median and robust deviation per group, shrunk towards those of all, and these towards the typical values."""
-    usual = robust(iou[iou > SLOPPIEST], (TYPICAL_IOU, TYPICAL_SPREAD))
-    rows = [robust(iou[(group == size) & (iou > SLOPPIEST)], usual) for size in range(OCTAVES)]
+    good = np.flatnonzero(iou > SLOPPIEST)
+    iou, group = iou.take(good), group.take(good)
+    usual = robust(iou, (TYPICAL_IOU, TYPICAL_SPREAD))
+    rows = [robust(iou[group == size], usual) for size in range(OCTAVES)]
     expected, spread = np.array(rows).T
     return expected, spread
 

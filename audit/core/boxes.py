@@ -18,12 +18,16 @@ CELL_MARGIN = 1e-6
 """Boxes reach this much further into cells (as a share of one): rounding must not part what touches."""
 SMALL_PX = 1e-6
 """Where nothing has an area, any grid will do."""
-FROM, TO = np.arange(GRID * GRID) // GRID, np.arange(GRID * GRID) % GRID
-RANGE = np.where(FROM <= TO, (np.uint64(2) << TO.astype(np.uint64)) - (np.uint64(1) << FROM.astype(np.uint64)), 0)
-COLUMNS = RANGE.astype(np.uint64)
-"""(64,) cells of the first row from one column to another; index: from × GRID + to."""
-ROWS = np.array([sum(1 << GRID * k for k in range(a, b + 1)) for a in range(GRID) for b in range(GRID)], np.uint64)
-"""(64,) cells of the first column from one row to another."""
+
+
+def _runs(step: int) -> NDArray[np.uint64]:
+    """(64,) bits 0, step, 2 × step ... from one of them to another; index: from × GRID + to."""
+    runs = [sum(1 << step * k for k in range(a, b + 1)) for a in range(GRID) for b in range(GRID)]
+    return np.array(runs, np.uint64)
+
+
+COLUMNS, ROWS = _runs(1), _runs(GRID)
+"""Cells of the grid's first row, of its first column; their product is a rectangle of cells."""
 
 
 def area(xyxy: FloatArray) -> FloatArray:
