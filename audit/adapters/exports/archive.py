@@ -68,6 +68,15 @@ def safe_name(name: str) -> str:
     return clean
 
 
+def tails(name: str) -> list[str]:
+    """What a path from another machine may be called here: its last folders and its name, longest first.
+
+    "/data/set/images/a.jpg" gives "data/set/images/a.jpg" down to "a.jpg". Steps upwards are left out.
+    """
+    parts = [p for p in re.sub(r"^[A-Za-z]:", "", name.replace("\\", "/")).split("/") if p not in ("", ".", "..")]
+    return ["/".join(parts[i:]) for i in range(len(parts))]
+
+
 @contextmanager
 def readable(where: str) -> Iterator[None]:
     """Turns what goes wrong while an annotation file is read into one line."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from audit.adapters.exports.archive import FileError, Files, safe_name
+from audit.adapters.exports.archive import FileError, Files, safe_name, tails
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".jp2", ".avif", ".jfif")
 FOLDERS = ("", "images/", "images/default/", "data/")
@@ -33,9 +33,12 @@ class Library:
     def find(self, name: str, subset: str = "") -> str:
         """The file of the frame with this name: by its path, else by its base name if only one has it.
 
-        Raises FileError when there is none, several, or the name reaches outside.
+        A path from another machine means the file that ends alike. Raises FileError when there is none or several.
         """
-        clean = safe_name(name)
+        try:
+            clean = safe_name(name)
+        except FileError as outside:
+            return self._elsewhere(name, outside)
         folders = (f"images/{subset}/", f"{subset}/", *FOLDERS) if subset and safe_name(subset) else FOLDERS
         bare = clean.removeprefix("images/")
         endings = ("",) if clean.lower().endswith(SUFFIXES) else ("", *ENDINGS)
@@ -44,6 +47,17 @@ class Library:
             if self.files.has(candidate):
                 return candidate
         return self._by_base([f"{clean.rsplit('/', 1)[-1]}{ending}" for ending in endings])
+
+    def _elsewhere(self, name: str, outside: FileError) -> str:
+        """The file within the library that ends as a path outside of it does; that path itself is never opened."""
+        ends = tails(name) if "\0" not in name else []
+        for candidate in (f"{self.base}{folder}{end}" for end in ends for folder in FOLDERS):
+            if self.files.has(candidate):
+                return candidate
+        try:
+            return self._by_base(ends[-1:])
+        except FileError as problem:
+            raise (outside if "not found" in str(problem) else problem) from None
 
     def forget(self) -> None:
         """Give back what was noted of the names; the next search notes it again."""

@@ -118,7 +118,20 @@ def _here(files: Files, base: str, line: str) -> str:
     """The image of a line; of one with a path of another machine the end that is here, if any is."""
     if not re.match(r"[/\\]|[A-Za-z]:", line):
         return line
-    return next((end for end in tails(line) if files.has(base + end)), line)
+    ends = tails(line)
+    return next((end for end in ends if files.has(base + end) or label_file(files, base, end)), line)
+
+
+def label_file(files: Files, base: str, image: str) -> str:
+    """The text beside the image, under ``labels`` where the image is under ``images``; "" if it has none."""
+    parts = image.split("/")
+    places = [i for i, part in enumerate(parts[:-1]) if part == "images"]
+    if places:
+        parts[places[-1]] = "labels"
+    else:
+        parts.insert(0, "labels")
+    name = base + "/".join([*parts[:-1], parts[-1].rsplit(".", 1)[0] + ".txt"])
+    return name if files.has(name) else ""
 
 
 def _lines(files: Files, name: str) -> Iterator[str]:
@@ -148,15 +161,15 @@ class _Reader:
             return
         try:
             size = self._size(self.library.find(image, subset))
-            label_file = self._label_file(files, base, image)
-            lines = files.read(label_file).decode("utf-8-sig", "replace").splitlines() if label_file else []
+            beside = label_file(files, base, image)
+            lines = files.read(beside).decode("utf-8-sig", "replace").splitlines() if beside else []
         except (FileError, PictureError) as problem:
             reading.problems.add(image, f"left out with its shapes: {problem}")
             return
         row = reading.frames.add(image, position, size, subset=subset)
         for index, line in enumerate(lines, 1):
             if line.strip():
-                self._line(line.split(), row, f"{label_file} line {index}")
+                self._line(line.split(), row, f"{beside} line {index}")
 
     def _size(self, member: str) -> tuple[int, int]:
         files = self.library.files
@@ -168,18 +181,6 @@ class _Reader:
             return size_hw(files.read(member))
         except (OSError, SyntaxError, ValueError) as error:
             raise PictureError(f"is not an image ({type(error).__name__})") from None
-
-    @staticmethod
-    def _label_file(files: Files, base: str, image: str) -> str:
-        """The text beside the image, under ``labels`` where the image is under ``images``; "" if it has none."""
-        parts = image.split("/")
-        places = [i for i, part in enumerate(parts[:-1]) if part == "images"]
-        if places:
-            parts[places[-1]] = "labels"
-        else:
-            parts.insert(0, "labels")
-        name = base + "/".join([*parts[:-1], parts[-1].rsplit(".", 1)[0] + ".txt"])
-        return name if files.has(name) else ""
 
     def _line(self, words: list[str], row: int, where: str) -> None:
         reading = self.reading
