@@ -28,7 +28,7 @@ ENOUGH_STEPS = 4
 LONGEST_BLINK = 5
 """Frames a track may be away and still be called blinking; a longer absence is told of on purpose."""
 BLINK_IOU = 0.4
-"""... if it comes back to where it was: an object hidden for a while usually comes back elsewhere."""
+"""... if it comes back to where it was or would be: an object hidden for a while usually comes back elsewhere."""
 BLINK_SCORE = 0.6
 """What a blink of one frame on one spot comes to: some guidelines hide what is covered for a moment."""
 SWAP_SCORE = 0.9
@@ -146,28 +146,37 @@ def _apart(box: FloatArray) -> FloatArray:
 def _jump_words(far: bool, move: float, usual: float, growth: float, back: bool) -> str:
     after = ", and back on the next" if back else ""
     if far:
+        at_most = " or less" if usual <= USUAL_STEP else ""
         return (
             f"From one frame to the next this track moves by {move:.1f} times its own size{after}; "
-            f"it usually moves by {usual:.2f}."
+            f"it usually moves by {usual:.2f}{at_most}, not counting what moves all alike."
         )
     return f"From one frame to the next this track changes its size {growth:.1f}-fold{after}."
 
 
 def _blinks(at: Places, box: FloatArray) -> _Event:
-    """Short absences of a track that comes back to the same spot."""
+    """Short absences of a track that comes back to the same spot, or to where it was heading."""
     same = np.append(False, at.track[1:] == at.track[:-1])
     away = np.append(0, at.place[1:] - at.place[:-1] - 1)
     later = np.flatnonzero(same & (away >= 1) & (away <= LONGEST_BLINK))
-    overlap = _iou(box[later - 1], box[later])
+    overlap = np.maximum(_iou(box[later - 1], box[later]), _iou(_headed(at, box, same, later, away[later]), box[later]))
     later, overlap = later[overlap >= BLINK_IOU], overlap[overlap >= BLINK_IOU]
     score = BLINK_SCORE * overlap / np.sqrt(away[later])
     reason = [
-        f"This track is missing on {_frames(k)} and then comes back to the same place (IoU {100 * iou:.0f} %)."
+        f"This track is missing on {_frames(k)} and then goes on where it left off (IoU {100 * iou:.0f} %)."
         for k, iou in zip(away[later].tolist(), overlap.tolist(), strict=True)
     ]
     weight = (1 / (away[later] + 1))[:, None]
     expected = box[later - 1] * (1 - weight) + box[later] * weight
     return _Event(at.row[later - 1], score, reason, at.frame_after(later - 1), expected, np.full(len(later), NO_ID))
+
+
+def _headed(at: Places, box: FloatArray, same: BoolArray, later: IntArray, away: IntArray) -> FloatArray:
+    """(n, 4) where tracks would be after so many frames away if they kept their last step. later: rows after that."""
+    last = later - 1
+    stepped = same[last] & (at.place[last] - at.place[last - 1] == 1)
+    step = np.where(stepped[:, None], box[last] - box[last - 1], 0.0)
+    return np.asarray(box[last] + step * (away + 1)[:, None])
 
 
 def _frames(k: int) -> str:

@@ -124,6 +124,16 @@ def test_a_blink_is_told_on_the_first_frame_without_the_box(gap: int) -> None:
     assert f"missing on {'one frame' if gap == 1 else f'{gap} frames'}" in found.reason[0]
 
 
+def test_a_quick_object_blinks_where_it_was_heading() -> None:
+    path = walk(30, step=(25, 0))  # 25 px a frame: after three frames it has left its own place
+    path[10:12] = np.nan
+    found = broken_tracks(tracked(path), video(30))
+    assert told(found) == [(10, 1)]
+    assert found.score[0] > 0.3
+    path[12:] += 200
+    assert (10, 1) not in told(broken_tracks(tracked(path), video(30)))
+
+
 def test_a_long_absence_and_another_place_are_no_blink() -> None:
     away, elsewhere = walk(30, step=(0, 0)), walk(30, (500, 100))
     away[10:16] = np.nan
