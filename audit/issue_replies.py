@@ -12,6 +12,7 @@ from audit.core.decisions import Decision, Verdict, standing
 from audit.errors import UsageError
 from audit.ports import Progress
 from audit.push_ports import IssueView, PushTarget, Remark
+from audit.run_rows import SortedIds, without_labels
 from audit.runs import RunFolder
 
 ORIGIN = "issue"
@@ -44,9 +45,9 @@ def pull_issues(run: RunFolder, target: PushTarget, progress: Progress) -> tuple
     without such a comment is an "accept" of the job's assignee; reopened, that is retracted. What was
     pulled before is not added again.
     """
-    known, before = {str(key) for key in run.findings().id}, stored.read(run.path)
+    known, before = set(SortedIds(run)), stored.read(run.path)
     replies, notes = [], list[str]()
-    jobs = {job.id: job.assignee for job in run.snapshot().jobs}
+    jobs = {job.id: job.assignee for job in without_labels(run).jobs}
     with progress.task("Jobs", len(jobs)) as advance:
         for job, assignee in jobs.items():
             try:

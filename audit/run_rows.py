@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from audit.core.annotations import NO_ID, Annotations, Frames
+from audit.core.annotations import NO_ID, Annotations, Frames, Snapshot
 from audit.core.findings import Findings
 from audit.core.table import FloatArray, IntArray, ObjectArray, T, Table, column
 from audit.memory import give_back
@@ -104,6 +104,11 @@ def annotations_filled(run: RunFolder, rows: IntArray) -> Annotations:
     sought = np.flatnonzero(np.isin(all_.annotation_id, all_.annotation_id[rows]))
     some: Annotations = from_arrow(rows_of(file, sought), Annotations, run.labels)
     return all_.replace(**{name: _spread(getattr(all_, name), sought, getattr(some, name)) for name in heavy})
+
+
+def without_labels(run: RunFolder) -> Snapshot:
+    """The snapshot's jobs and frames, without paths, digests and annotations: enough to say where something is."""
+    return run.snapshot(run.frames(files=False), Annotations())
 
 
 def plain_annotations(run: RunFolder) -> Annotations:

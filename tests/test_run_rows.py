@@ -23,6 +23,7 @@ from audit.run_rows import (
     frames_told,
     plain_annotations,
     told_frames,
+    without_labels,
 )
 from audit.runs import BATCH_ROWS, RunFolder
 from tests.report.conftest import save_run
@@ -171,3 +172,10 @@ def test_frames_without_paths_and_digests(tmp_path: Path) -> None:
     told = run.frames(files=False)
     assert (told.name[0], told.number[0], told.job[0]) == ("a.jpg", 3, 7)
     assert (told.path[0], told.sha256[0]) == ("", "")
+
+
+def test_where_something_is_needs_no_labels(tmp_path: Path) -> None:
+    run = save_run(tmp_path, Frames(name=["a.jpg"], number=[3], task=[42], job=[7], path=["/x/a.jpg"]), shapes()[:0])
+    told, whole = without_labels(run), run.snapshot()
+    assert (told.frame_link(0), told.jobs, told.problems) == (whole.frame_link(0), whole.jobs, whole.problems)
+    assert (len(told.annotations), told.frames.path[0]) == (0, "")

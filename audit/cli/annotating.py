@@ -127,7 +127,9 @@ def tell(
 def _body(
     run: RunFolder, report: Report, labels: Mapping[str, str], execute: bool, facts: Mapping[str, Any]
 ) -> dict[str, Any]:
-    view = run.snapshot()
+    from audit.run_rows import without_labels
+
+    view = without_labels(run)
     links = [view.frame_link(line.frame) if line.frame >= 0 else "" for line in report.lines]
     rows = [
         {**asdict(line), "label": _label(line, labels), "link": link or None}

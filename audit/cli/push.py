@@ -199,11 +199,11 @@ def _arguments(error: Any, text: str) -> tuple[Any, ...]:
 
 
 def _print(run: RunFolder, report: Report, execute: bool, as_json: bool, command: str) -> None:
-    from audit.core.annotations import Annotations
+    from audit.run_rows import without_labels
 
     for note in report.notes:
         click.echo(printable(note), err=True)
-    view = run.snapshot(run.frames(files=False), Annotations())
+    view = without_labels(run)
     links = [view.frame_link(line.frame) if line.frame >= 0 else "" for line in report.lines]
     counts = {s: report.count(s) for s in ("to do", "done", "already", "conflict", "failed") if report.count(s)}
     if as_json:
