@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +54,28 @@ def check(out: Path, command: str, source: str) -> None:
     if foreign:
         raise UsageError(f"{out} holds a {foreign} that cvat-audit did not make. Give another --out.")
     _check_left(out, command, source)
+
+
+@contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """While this lasts no other audit writes to the folder, which is made. The lock ends however the process does.
+
+    Raises UsageError if another does already, ServiceError if the folder cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        mark = (out / MARK).open("a")
+    except OSError as error:
+        raise ServiceError(f"cannot write to {out}: {error.strerror or error}") from error
+    with mark:
+        try:
+            fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            said = f"another cvat-audit is writing to {out} just now. Wait until it has ended, or give another --out."
+            raise UsageError(said) from None
+        except OSError:  # a disk without locks: as without this
+            pass
+        yield
 
 
 def claim(out: Path, command: str, source: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -71,12 +71,13 @@ def audit(
     Decisions in the folder are kept. Raises UsageError or ServiceError; what was done until then is
     in the caches, so that the same call goes on from there.
     """
-    with Sorter(_existing(out)) as sorter:
+    with Sorter(_existing(out)) as sorter, ExitStack() as held:
         return _audit(
             store,
             open_predictors,
             out,
             sorter,
+            held,
             settings=settings,
             cache=cache,
             progress=progress,
@@ -84,11 +85,12 @@ def audit(
         )
 
 
-def _audit(  # noqa: PLR0913 - what ``audit`` is given, and the sorter
+def _audit(  # noqa: PLR0913 - what ``audit`` is given, the sorter, and what is held until the end
     store: AnnotationStore,
     open_predictors: Callable[[Snapshot], Sequence[Predictor]],
     out: Path,
     sorter: Sorter,
+    held: ExitStack,
     *,
     settings: Settings,
     cache: Cache,
@@ -106,6 +108,8 @@ def _audit(  # noqa: PLR0913 - what ``audit`` is given, and the sorter
     auditors = [Auditor(p, _matched(p, snapshot, sorter.names, settings, progress)) for p in predictors]
     knows = _knows(auditors, len(snapshot.labels))
     _check_images(store, predictors)
+    held.enter_context(out_folder.alone(out))
+    _check_out(out, snapshot)  # another may have ended meanwhile
     out_folder.claim(out, "run", snapshot.source)
     (out / "manifest.json").unlink(missing_ok=True)
     annotations, predictions = out / "annotations.parquet", out / "predictions.parquet"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from pathlib import Path
 
@@ -12,8 +13,8 @@ import pytest
 from audit.core.annotations import Annotations, Frames, Predictions
 from audit.core.findings import Findings
 from audit.core.table import Table
-from audit.errors import UsageError
-from audit.out_folder import KEPT, MARK, MARKED, REPLACED, check, claim
+from audit.errors import ServiceError, UsageError
+from audit.out_folder import KEPT, MARK, MARKED, REPLACED, alone, check, claim
 from audit.runs import write_table
 
 RUN = ("run", "cvat://host/tasks/1")
@@ -153,3 +154,31 @@ def test_a_mark_with_something_else_behind_it_is_not_ours(tmp_path: Path, rest: 
     (tmp_path / MARK).write_text(MARKED + rest)
     with pytest.raises(UsageError, match="did not make"):
         check(tmp_path, *RUN)
+
+
+def test_two_audits_never_write_to_one_folder_at_a_time(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "run"
+    with alone(out):
+        claim(out, *RUN)
+        with pytest.raises(UsageError, match="another cvat-audit is writing to"), alone(out):
+            pass
+    with alone(out):
+        check(out, *RUN)
+    with alone(tmp_path / "other"), alone(out):
+        pass
+
+
+def test_a_disk_without_locks_is_used_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    with alone(tmp_path), alone(tmp_path):
+        claim(tmp_path, *RUN)
+    assert (tmp_path / MARK).read_text().startswith(MARKED)
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ServiceError, match="cannot write to"), alone(tmp_path / "file" / "run"):
+        pass

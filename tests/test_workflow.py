@@ -16,6 +16,7 @@ from PIL import Image
 from audit.core.annotations import Annotations, Frames, Job, Predictions, ShapeType, Snapshot
 from audit.core.findings import FindingType
 from audit.errors import ServiceError, UsageError
+from audit.out_folder import alone
 from audit.ports import Advance, FrameImage, FrameProblem, PredictItem, TakeAnnotations
 from audit.runs import RunFolder, write_manifest
 from audit.workflow import Settings, add_timing, audit
@@ -329,3 +330,14 @@ def test_what_is_predicted_everywhere_and_labelled_nowhere_is_said(tmp_path: Pat
     assert [note for note in folder.manifest["notes"] if "labelled nowhere: 'person' on 6 frames" in note]
     car_only = Settings(types=(FindingType.LOW_OVERLAP,))
     assert run(tmp_path, Store(boxes([])), Model(), settings=car_only).manifest["notes"] == ["a note"]
+
+
+def test_a_folder_that_another_audit_is_writing_to_is_left_to_it(tmp_path: Path) -> None:
+    folder = run(tmp_path, Store(boxes([0])), Model())
+    before = {path.name: path.read_bytes() for path in folder.path.iterdir()}
+    with alone(folder.path), pytest.raises(UsageError, match="another cvat-audit is writing to"):
+        run(tmp_path, Store(boxes([0, 1])), Model())
+    assert {path.name: path.read_bytes() for path in folder.path.iterdir()} == before
+    with pytest.raises(ServiceError, match="died"):
+        run(tmp_path, Store(boxes([0])), Model(lives=1))
+    run(tmp_path, Store(boxes([0])), Model())  # one that failed holds nothing
