@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from defusedxml import ElementTree
 
+from audit.adapters.cvat.track_edits import changed_track
 from audit.adapters.cvat.tracks import Keyframes
 from audit.adapters.exports import open_store
 from audit.adapters.exports.corrected_video import VideoCopy
@@ -19,7 +20,9 @@ from audit.cli.push import push
 from audit.core.annotations import Predictions, Snapshot
 from audit.core.corrections import Action, Correction
 from audit.core.findings import FindingType
-from audit.push_ports import OF_A_TRACK, Unfit
+from audit.core.proposals import Proposal
+from audit.core.track_corrections import TrackEdit
+from audit.push_ports import OF_A_TRACK, Place, Unfit
 from audit.runs import write_table
 from tests.push.place import LABELS, Audited, Quiet
 
@@ -229,3 +232,73 @@ def test_other_shapes_than_boxes_are_not_moved(tmp_path: Path) -> None:
     run.accept_all()
     before = ElementTree.fromstring(Path(run.snapshot.source).read_bytes()).find("track")
     assert elements(pushed(run, expected=1).find("track")) == elements(before)
+
+
+def hidden(rng: np.random.Generator) -> tuple[str, Keyframes]:
+    """A track with random keyframes, some of which hide it, as CVAT writes it; and these keyframes."""
+    at = np.sort(rng.choice(FRAMES, int(rng.integers(2, 7)), replace=False)).tolist()
+    keys = []
+    for place, n in enumerate(at):
+        x, y = rng.integers(0, 500, 2).tolist()
+        out = place > 0 and rng.random() < 0.25
+        points = keys[-1]["points"] if out else [float(x), float(y), x + 40.0, y + 50.0]
+        keys.append({"type": "rectangle", "frame": n, "points": points, "outside": out})
+    told = Keyframes({"shapes": keys})
+    lines = []
+    for n in range(at[0], FRAMES):
+        shape = told.at(n)
+        assert shape is not None
+        if shape["outside"] and n not in at:
+            continue
+        corners = zip(("xtl", "ytl", "xbr", "ybr"), shape["points"], strict=True)
+        place = " ".join(f'{name}="{value:.2f}"' for name, value in corners)
+        state = f'keyframe="{int(n in at)}" outside="{int(shape["outside"])}" occluded="0"'
+        lines.append(f'<box frame="{n}" {state} {place} z_order="0"></box>')
+    return f'<track id="4" label="person" source="file">{"".join(lines)}</track>', told
+
+
+def shown(keys: Keyframes) -> dict[int, list[float]]:
+    there = ((n, keys.at(n)) for n in range(FRAMES))
+    return {n: list(shape["points"]) for n, shape in there if shape is not None and not shape["outside"]}
+
+
+def any_edit(rng: np.random.Generator, numbers: list[int]) -> TrackEdit:
+    first = int(rng.choice(numbers))
+    last = int(rng.choice([n for n in numbers if n >= first]))
+    if rng.random() < 0.4:
+        return TrackEdit(first, numbers[-1])
+    if rng.random() < 0.4 and last < numbers[-1]:
+        return TrackEdit(numbers[0], last, at=min(n for n in numbers if n > last))
+    at = int(rng.choice([n for n in numbers if first <= n <= last]))
+    resume = min((n for n in numbers if n > last), default=-1)
+    return TrackEdit(first, last, at, Proposal(xyxy=(300.0, 300.0, 340.0, 350.0)), resume)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_copy_reads_back_as_the_server_would_hold_it(tmp_path: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    track, keys = hidden(rng)
+    run = audited(tmp_path, track)
+    numbers = sorted(shown(keys))
+    assert {n: pytest.approx(b, abs=0.011) for n, b in shown(keys).items()} == boxes(run.snapshot, 4)
+    c = Correction(Action.UPDATE, ("f",), 0, annotation_id=4, track=True, edits=(any_edit(rng, numbers),))
+    copy = VideoCopy(Path(run.snapshot.source).read_bytes(), "x", run.snapshot)
+    before = copy.written()
+    stored = [dict(shape) for n in range(FRAMES) if (shape := keys.at(n)) is not None and shape["frame"] == n]
+    try:
+        wanted = changed_track({"shapes": stored, "label_id": 1}, c, Place(1, 0, (480, 640)), {})
+    except Unfit:
+        with pytest.raises(Unfit):
+            copy.change(c)
+        assert copy.written() == before
+        return
+    copy.change(c)
+    out = tmp_path / "copy" / "annotations.xml"
+    out.parent.mkdir()
+    out.write_bytes(copy.written())
+    found = boxes(read(out, tmp_path), 4)
+    assert found == {n: pytest.approx(b, abs=0.011) for n, b in shown(Keyframes(wanted)).items()}
+    told = [
+        int(e.get("frame")) for e in ElementTree.fromstring(copy.written()).find("track") if e.get("keyframe") == "1"
+    ]
+    assert told == [int(key["frame"]) for key in wanted["shapes"]]
