@@ -147,7 +147,8 @@ class TorchRuntime:
             device = self._torch.device(name)
             self._torch.zeros(1, device=device)
         except (RuntimeError, AssertionError) as error:
-            raise UsageError(f"device '{name}' cannot be used ({_one_line(error)}); try 'cpu' or 'cuda'") from None
+            said = f"device '{name}' cannot be used ({_one_line(error)}); give cpu or cuda, or leave --device out"
+            raise UsageError(said) from None
         return device
 
 

@@ -274,7 +274,8 @@ def _check_device(device: str) -> None:
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"device '{device}' cannot be used ({_one_line(error)}); try 'cpu' or 'cuda'") from None
+        said = f"device '{device}' cannot be used ({_one_line(error)}); give cpu or cuda, or leave --device out"
+        raise UsageError(said) from None
 
 
 @contextmanager
