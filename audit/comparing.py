@@ -18,10 +18,12 @@ from audit.checks import Knowledge, find, study, with_reasons, witnesses
 from audit.checks.alone import ModelsWord
 from audit.checks.evidence import combine, gather
 from audit.checks.held_out import held_out
+from audit.checks.tables import Look
 from audit.core.annotations import Annotations, Predictions, ShapeType, Snapshot, comparable
 from audit.core.findings import Findings, FindingType, ranking, with_ids
 from audit.core.table import BoolArray, FloatArray, IntArray
 from audit.gathering import Gathering, in_all
+from audit.looking import Looking, Thumbnail
 from audit.memory import give_back
 from audit.ports import Progress
 from audit.runs import table_writer, to_arrow
@@ -29,6 +31,7 @@ from audit.spool import Spool
 from audit.trust.agreement import Trust, trust_in
 from audit.trust.fusion import fuse
 from audit.trust.prior import PRIOR
+from audit.trust.prior_pictures import WEIGHTS
 
 STUDY_FRAMES = 1024
 """Frames that habits and weights are learnt from, evenly chosen: more tell nothing new."""
@@ -99,12 +102,17 @@ def compare(
     floor: float,
     progress: Progress,
     alone: Findings | None = None,
+    thumbnail: Thumbnail | None = None,
 ) -> Outcome:
-    """Write the ranked findings to ``out``. alone: what all labels together tell, without ids; ranked among them."""
+    """Write the ranked findings to ``out``. alone: what all labels together tell, without ids; ranked among them.
+
+    thumbnail: reads the pictures that frames have; without it nobody looks at them.
+    """
     snapshot = comparison.snapshot
     frame_hw = np.column_stack([snapshot.frames.height, snapshot.frames.width])
     comparison = replace(comparison, trusted=_trusted(comparison), lowest=_lowest(comparison.predictions))
-    knowledge = _study(comparison, frame_hw)
+    look = _look(comparison, types, thumbnail)
+    knowledge = _study(comparison, frame_hw, look)
     n_annotations = n_predictions = 0
     scores: list[FloatArray] = []
     left_out: Counter[str] = Counter()
@@ -113,7 +121,7 @@ def compare(
     with Spool(out.parent) as unsorted, gathering as videos:
         with progress.task("Comparing", len(snapshot.frames)) as advance:
             for number, block in enumerate(_blocks(comparison)):
-                found = _found(comparison, block, knowledge, types, floor, frame_hw, said, videos)
+                found = _found(comparison, block, knowledge, types, floor, frame_hw, said, videos, look)
                 unsorted.add(number, to_arrow(found, snapshot.labels))
                 scores.append(found.score)
                 left_out += _not_compared(comparison, block.annotations)
@@ -174,7 +182,19 @@ def _lowest(predictions: Path) -> float:
     return min((float(g.min) for g in groups if g is not None and g.has_min_max), default=0.0)
 
 
-def _study(comparison: Comparison, frame_hw: IntArray) -> Knowledge:
+def _look(comparison: Comparison, types: Collection[FindingType], thumbnail: Thumbnail | None) -> Look | None:
+    """None where there is nothing to look at, or nothing is looked for that a picture would tell more of."""
+    wanted = len(comparison.knows) and not set(types).isdisjoint(WEIGHTS)
+    there = bool((np.asarray(comparison.snapshot.frames.path) != "").any())
+    return None if thumbnail is None or not wanted or not there else Looking(comparison.snapshot.frames, thumbnail).of
+
+
+def _every(look: Look | None, step: int) -> Look | None:
+    """Of every ``step``-th frame, renumbered as if there were no others."""
+    return None if look is None else lambda frame, xyxy: look(frame * step, xyxy)
+
+
+def _study(comparison: Comparison, frame_hw: IntArray, look: Look | None) -> Knowledge:
     """Learn from every k-th frame, renumbered, as if there were no others."""
     step = max(1, -(-len(comparison.snapshot.frames) // STUDY_FRAMES))
     parts = []
@@ -183,7 +203,14 @@ def _study(comparison: Comparison, frame_hw: IntArray) -> Knowledge:
         predictions = block.predictions.replace(frame=block.predictions.frame // step)
         judged = comparison.judged(block.annotations)
         parts.append(
-            gather(labels, predictions, judged=judged, frame_hw=frame_hw[::step], first_annotation=block.first)
+            gather(
+                labels,
+                predictions,
+                judged=judged,
+                frame_hw=frame_hw[::step],
+                first_annotation=block.first,
+                look=_every(look, step),
+            )
         )
         give_back()  # of the frames in between, which were read as well
     evidence, n_labels = combine(parts), len(comparison.snapshot.labels)
@@ -202,6 +229,7 @@ def _found(  # noqa: PLR0913, PLR0917 - what is known of the whole, for one bloc
     frame_hw: IntArray,
     said: ModelsWord,
     videos: Gathering,
+    look: Look | None,
 ) -> Findings:
     """The findings of one block, with reasons; rows point into the whole. said: hears of them.
 
@@ -215,6 +243,7 @@ def _found(  # noqa: PLR0913, PLR0917 - what is known of the whole, for one bloc
         frame_hw=frame_hw,
         prediction_rows=block.rows,
         sampling=0,
+        look=look,
     )
     apart = block.annotations.track if videos.needed else None
     found = find(evidence, local, types=types, floor=floor, knowledge=knowledge, apart=apart)

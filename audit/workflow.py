@@ -25,6 +25,7 @@ from audit.core.findings import MODEL_FREE, NEED_MODEL, Findings, FindingType
 from audit.core.labels import LabelMatch, listing, match_labels
 from audit.core.table import BoolArray
 from audit.errors import UsageError
+from audit.looking import Thumbnail
 from audit.memory import give_back
 from audit.ports import AnnotationStore, Predictor, Progress
 from audit.predicting import Auditor, Likeness, Timings, predict
@@ -54,7 +55,7 @@ class Settings:
     besides: Mapping[str, Any] = field(default_factory=dict)
 
 
-def audit(
+def audit(  # noqa: PLR0913 - the collaborators of the whole, each named
     store: AnnotationStore,
     open_predictors: Callable[[Snapshot], Sequence[Predictor]],
     out: Path,
@@ -63,11 +64,13 @@ def audit(
     cache: Cache,
     progress: Progress,
     likeness: Likeness | None = None,
+    thumbnail: Thumbnail | None = None,
 ) -> RunFolder:
     """Audit all a store holds and write the run folder; a run there of the same source is replaced.
 
     open_predictors: gives the models for a snapshot (a results file needs to know the images' names); without any,
     only what the labels show by themselves is found. likeness: finds frames that look the same; without it none are.
+    thumbnail: reads pictures to look under the boxes that a model was compared with; without it nobody does.
     Decisions in the folder are kept. Raises UsageError or ServiceError; what was done until then is
     in the caches, so that the same call goes on from there.
     """
@@ -82,6 +85,7 @@ def audit(
             cache=cache,
             progress=progress,
             likeness=likeness,
+            thumbnail=thumbnail,
         )
 
 
@@ -96,6 +100,7 @@ def _audit(  # noqa: PLR0913 - what ``audit`` is given, the sorter, and what is 
     cache: Cache,
     progress: Progress,
     likeness: Likeness | None,
+    thumbnail: Thumbnail | None,
 ) -> RunFolder:
     timings = Timings()
     with timings.stage("pull"):
@@ -134,6 +139,7 @@ def _audit(  # noqa: PLR0913 - what ``audit`` is given, the sorter, and what is 
             floor=settings.floor,
             progress=progress,
             alone=alone,
+            thumbnail=thumbnail,
         )
         snapshot = replace(snapshot, notes=(*snapshot.notes, *outcome.notes))
         if auditors and FindingType.MISSING_ANNOTATION in settings.types:

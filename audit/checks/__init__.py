@@ -24,6 +24,7 @@ from audit.core.findings import Findings, FindingType, ranking, with_ids
 from audit.core.table import BoolArray, FloatArray, IntArray
 from audit.trust.learning import probability
 from audit.trust.prior import PRIOR
+from audit.trust.prior_pictures import with_pictures
 
 Check = Callable[[Evidence, IntArray, FloatArray], Findings]
 
@@ -55,10 +56,11 @@ class Knowledge:
 def study(evidence: Evidence, n_labels: int, *, prior: Weights = PRIOR, learn: bool = True) -> Knowledge:
     """Learn from the evidence of all frames, or of a fair sample of them.
 
-    prior: weights of the traits to start from. learn: adapt them to this data by mistakes planted into
-    a copy of a sample of it (``audit.checks.calibration``).
+    prior: weights of the traits to start from; those of the pictures are added where there are any. learn: adapt
+    them to this data by mistakes planted into a copy of a sample of it (``audit.checks.calibration``).
     """
     habits = habits_of(evidence, n_labels)
+    prior = prior if evidence.looks is None else with_pictures(prior)
     known = learnt(evidence, n_labels, habits, prior) if learn else Learnt(prior)
     outlines = study_outlines(evidence, n_labels, habits, learn=learn)
     rates = dict(known.rates)

@@ -6,6 +6,7 @@ import numpy as np
 
 from audit.checks.evidence import Evidence
 from audit.checks.habits import Habits
+from audit.checks.looks import low_overlap_looks
 from audit.checks.low_overlap import SHARED_TRAITS, shared_traits
 from audit.checks.nearby import may_have_slipped, sides_at_border
 from audit.checks.slips import slip_evidence
@@ -39,4 +40,5 @@ def box_candidates(evidence: Evidence, habits: Habits) -> Candidates:
         e.own_shared,
         sides_at_border(e.own_xyxy, evidence.frame_hw.take(e.frame, axis=0)) / 4,
     )
-    return Candidates(rows, np.column_stack([shared_traits(e, habits), *mine]))
+    seen = () if evidence.looks is None else (low_overlap_looks(evidence.looks[e.row]),)
+    return Candidates(rows, np.column_stack([shared_traits(e, habits), *mine, *seen]))

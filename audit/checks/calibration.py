@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -20,8 +20,9 @@ from audit.checks.mismatching_label import TRAITS as MISMATCHING_LABEL_TRAITS
 from audit.checks.mismatching_label import mismatching_label_candidates
 from audit.checks.missing import TRAITS as MISSING_TRAITS
 from audit.checks.missing import missing_candidates
+from audit.checks.tables import Look
 from audit.checks.traits import Candidates
-from audit.core.annotations import Annotations, Predictions, comparable
+from audit.core.annotations import Annotations, comparable
 from audit.core.boxes import area, overlapping_pairs
 from audit.core.findings import FindingType
 from audit.core.table import BoolArray, FloatArray, IntArray, present
@@ -164,9 +165,17 @@ def examples(
     if wanted.sum() < FEWEST:
         return
     kin = kinship(sample.predictions) if kin is None else kin
-    for seed in range(copies):
-        planted = plant(a[wanted], frame_hw, seed, RATE, outlines=bool(present(sample.predictions.mask).any()))
-        yield _examples(planted, a[~wanted], sample.predictions, frame_hw, n_labels, habits or kin)
+    masks = bool(present(sample.predictions.mask).any())
+    plantings = (plant(a[wanted], frame_hw, seed, RATE, outlines=masks) for seed in range(copies))
+    for planted in plantings if sample.look is None else _looked_at(plantings, sample.look):
+        yield _examples(planted, a[~wanted], sample, frame_hw, n_labels, habits or kin)
+
+
+def _looked_at(plantings: Iterable[Planted], look: Look) -> list[Planted]:
+    """All of them, after one look at each picture for all together: what was seen is kept."""
+    every = list(plantings)
+    look(*(np.concatenate([getattr(p.annotations, column) for p in every]) for column in ("frame", "xyxy")))
+    return every
 
 
 def usable(sample: Sample) -> BoolArray:
@@ -178,7 +187,7 @@ def usable(sample: Sample) -> BoolArray:
 def _examples(
     planted: Planted,
     others: Annotations,
-    predictions: Predictions,
+    sample: Sample,
     frame_hw: IntArray,
     n_labels: int,
     known: Habits | Kinship,
@@ -188,7 +197,15 @@ def _examples(
     mistake = np.concatenate([planted.mistake, np.full(len(others), SOUND)])[order]
     original = np.concatenate([planted.original, np.full(len(others), -2)])[order]
     judged = (np.arange(len(together)) < len(planted.annotations))[order]
-    evidence = gather(together[order], predictions, judged=judged, frame_hw=frame_hw, sampling=0, outlines=False)
+    evidence = gather(
+        together[order],
+        sample.predictions,
+        judged=judged,
+        frame_hw=frame_hw,
+        sampling=0,
+        outlines=False,
+        look=sample.look,
+    )
     habits = habits_of(evidence, n_labels, known) if isinstance(known, Kinship) else known
     found = candidates(evidence, habits)
     made, t = mistake[evidence.labels.row], evidence.twins

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,9 +10,10 @@ from audit.checks.nearby import nearby, own_shared
 from audit.checks.outlines import masked, outline_evidence
 from audit.checks.overlaps import Masks, at, best, drawn_masks, highest, outlined, refined, with_mask_iou
 from audit.checks.surroundings import Surroundings, surroundings
-from audit.checks.tables import Evidence, LabelEvidence, Outlines, Sample, Twins, Unexplained, combine
+from audit.checks.tables import Evidence, LabelEvidence, Look, Outlines, Sample, Twins, Unexplained, combine
 from audit.core.annotations import NO_ID, Annotations, Predictions, comparable
 from audit.core.boxes import Pairs, area, overlapping_pairs, pairs_within
+from audit.core.edges import LOOKS
 from audit.core.matching import highest_matching, suppress
 from audit.core.table import BoolArray, FloatArray, IntArray, T
 from audit.trust import scoring
@@ -45,6 +46,7 @@ def gather(  # noqa: PLR0913 - two tables, what is known of them, and two switch
     prediction_rows: IntArray | None = None,
     sampling: int = SAMPLE_FRAMES,
     outlines: bool = True,
+    look: Look | None = None,
 ) -> Evidence:
     """Evidence in one block of frames.
 
@@ -53,6 +55,7 @@ def gather(  # noqa: PLR0913 - two tables, what is known of them, and two switch
     (then boxes stand for masks). first_annotation: row of the block's first in the whole snapshot.
     prediction_rows: (predictions,) their rows in the run's file, if not simply 0, 1, 2 ...
     outlines: also look how masks differ, which costs about two milliseconds for each label that has one.
+    look: looks at the pictures of these frames, if there are any.
     """
     rows = np.arange(len(predictions)) if prediction_rows is None else prediction_rows
     usable = np.flatnonzero(comparable(annotations))
@@ -86,9 +89,16 @@ def gather(  # noqa: PLR0913 - two tables, what is known of them, and two switch
         nearest=at(usable + first_annotation, unexplained.nearest, NO_ID),
     )
     twins = _twins(met, usable + first_annotation, frame_hw)
-    sample = _sample(annotations, judged, predictions, len(frame_hw), sampling)
+    sample = replace(_sample(annotations, judged, predictions, len(frame_hw), sampling), look=look)
     beside = beside.replace(row=usable[beside.row] + first_annotation)
-    return Evidence(annotations, frame_hw, evidence, unexplained, twins, sample, compared, beside)
+    looks = None if look is None else _looks(annotations, usable[told], look)
+    return Evidence(annotations, frame_hw, evidence, unexplained, twins, sample, compared, beside, looks)
+
+
+def _looks(annotations: Annotations, rows: IntArray, look: Look) -> FloatArray:
+    looks = np.full((len(annotations), LOOKS), np.nan)
+    looks[rows] = look(annotations.frame[rows], annotations.xyxy[rows])
+    return looks
 
 
 @dataclass(frozen=True)

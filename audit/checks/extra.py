@@ -6,6 +6,7 @@ import numpy as np
 
 from audit.checks.evidence import Evidence
 from audit.checks.habits import SEEN_SUPPORT, Habits
+from audit.checks.looks import extra_looks
 from audit.checks.nearby import sides_at_border
 from audit.checks.traits import Candidates, above, columns, from_zero, logit, relative_size
 from audit.core.findings import Findings, FindingType
@@ -79,6 +80,8 @@ def extra_candidates(evidence: Evidence, habits: Habits) -> Candidates:
         logit(_others_seen(evidence, habits)[rows]) / 2,
         e.twin_iou,
     )
+    if evidence.looks is not None:
+        traits = np.hstack([traits, extra_looks(evidence.looks[e.row])])
     return Candidates(rows, traits)
 
 

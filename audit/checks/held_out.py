@@ -18,6 +18,7 @@ from audit.core.table import FloatArray, IntArray, Table, column, present
 from audit.trust.learning import probability
 from audit.trust.planting import number_planted
 from audit.trust.planting_masks import SOUND, MaskMistake
+from audit.trust.prior_pictures import with_pictures
 
 COPIES = 2
 """Copies of each half with mistakes planted anew."""
@@ -46,6 +47,7 @@ def held_out(sample: Sample, frame_hw: IntArray, n_labels: int, prior: Weights, 
     by that estimate. Neighbouring frames of a video fall in different halves, so there the halves are stretches
     in a row.
     """
+    prior = prior if sample.look is None else with_pictures(prior)
     frames = np.unique(sample.annotations.frame)[:: max(1, len(np.unique(sample.annotations.frame)) // MOST_FRAMES)]
     halves = [_half(_only(sample, half), frame_hw, n_labels) for half in np.array_split(frames, 2)]
     if not all(half.copies for half in halves):
@@ -112,4 +114,4 @@ def _kept(chances: FloatArray, truth: FloatArray, kind: FindingType, floor: floa
 
 def _only(sample: Sample, frames: IntArray) -> Sample:
     ours, theirs = (np.flatnonzero(np.isin(t.frame, frames)) for t in (sample.annotations, sample.predictions))
-    return Sample(sample.annotations[ours], sample.judged[ours], sample.predictions[theirs], sample.step)
+    return Sample(sample.annotations[ours], sample.judged[ours], sample.predictions[theirs], sample.step, sample.look)

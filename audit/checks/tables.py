@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from audit.core.annotations import NO_ID, Annotations, Predictions
 from audit.core.table import BoolArray, FloatArray, IntArray, Table, column
+
+Look = Callable[[IntArray, FloatArray], FloatArray]
+"""Looks at pictures: of boxes (n, 4) in frames (n,), (n, 3) as ``audit.core.edges.looks``; NaN without a picture."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,12 +171,16 @@ class Twins(Table):
 
 @dataclass(frozen=True)
 class Sample:
-    """Labels and predictions of every ``step``-th frame as they are, to learn from. judged: (annotations,)."""
+    """Labels and predictions of every ``step``-th frame as they are, to learn from. judged: (annotations,).
+
+    look: looks at the pictures of these frames; None where there are none.
+    """
 
     annotations: Annotations
     judged: BoolArray
     predictions: Predictions
     step: int
+    look: Look | None = None
 
     @classmethod
     def concat(cls, parts: Sequence[Sample]) -> Sample:
@@ -183,6 +190,7 @@ class Sample:
             np.concatenate([p.judged for p in parts]),
             Predictions.concat(p.predictions for p in parts),
             parts[0].step,
+            parts[0].look,
         )
 
 
@@ -192,6 +200,7 @@ class Evidence:
 
     frame_hw: (frames, 2) height and width of every frame of the snapshot, 0 if unknown. outlines: empty
     where nothing was compared by masks. nearby: other predictions where a label's own one lies.
+    looks: (annotations, 3) what the pictures show there (``Look``), NaN where nobody looked; None without pictures.
     """
 
     annotations: Annotations
@@ -202,6 +211,7 @@ class Evidence:
     sample: Sample
     outlines: Outlines = field(default_factory=Outlines)
     nearby: Nearby = field(default_factory=Nearby)
+    looks: FloatArray | None = None
 
 
 def combine(parts: Sequence[Evidence]) -> Evidence:
@@ -215,4 +225,5 @@ def combine(parts: Sequence[Evidence]) -> Evidence:
         Sample.concat([p.sample for p in parts]),
         Outlines.concat(p.outlines for p in parts),
         Nearby.concat(p.nearby for p in parts),
+        None if parts[0].looks is None else np.concatenate([p.looks for p in parts if p.looks is not None]),
     )

