@@ -7,7 +7,7 @@ coco128-permissive), with the predictions of yolo11n at 640 and 320 px and of SS
 counting the same; no blood cells. Written by ``scripts/benchmarks/fit.py``; what they are worth on other frames,
 ``scripts/bench quality --cross-fit`` tells. One is set by hand: "same name" of duplicates, which came out at 6.63 since
 only doubles under one name are planted. Of 6,700 labels in these sets 12 pairs under two names overlap by 0.85 or
-more, and all 12 are one object labelled twice (cup and bowl, elephant and cow, couch and chair). Positive speaks for
+more, by their names one object labelled twice (cup and bowl, elephant and cow, couch and chair). Positive speaks for
 a finding of the type. The traits are explained where they are made (``audit.checks``).
 """
 
