@@ -1,5 +1,8 @@
 """Errors a user can act on. Everything else is a bug and shows its traceback."""
 
+INTERRUPTED = 130
+"""What shells report for a command ended by Ctrl-C."""
+
 
 class AuditError(Exception):
     """Base of all expected failures; ``exit_code`` is what the command line returns for it."""

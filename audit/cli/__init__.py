@@ -23,10 +23,7 @@ from audit.cli.run import run
 from audit.cli.startup import end_without_search, start_without_pandas
 from audit.cli.streams import Commands, ReaderGone, forget_output, prepare_streams
 from audit.cli.train import train
-from audit.errors import AuditError, ServiceError
-
-INTERRUPTED = 130
-"""What shells report for a command ended by Ctrl-C."""
+from audit.errors import INTERRUPTED, AuditError, ServiceError
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
