@@ -12,6 +12,7 @@ from audit.checks.invalid import REASONS, faults
 from audit.checks.outline_words import misfits, told
 from audit.checks.overlaps import at
 from audit.core.annotations import ShapeType, Snapshot
+from audit.core.edges import share_of_edges
 from audit.core.findings import Findings, FindingType
 from audit.core.questions import article
 from audit.core.table import BoolArray, FloatArray, IntArray, ObjectArray, Table, column
@@ -22,6 +23,8 @@ UNSCORED = 0.9
 """No model's predictions begin this high: they have no scores, as those of many functions in CVAT."""
 WORTH_TELLING = 0.05
 """A side off by less, as a share of the predicted width or height, is not worth a word."""
+EVEN = 0.5
+"""Edges less strong than this share of those of the whole picture speak for a label that is on nothing."""
 SIDE_NAMES = ("left side", "top", "right side", "bottom")
 INWARD = np.array([1.0, 1.0, -1.0, -1.0])
 """Signs by which each side of a box moves towards its middle."""
@@ -37,6 +40,7 @@ class Witnesses(Table):
     of that no other label takes, 0 for nothing. own_iou: the best overlap with a prediction of its own name.
     guest_label, guest_count, guest_score: what else is predicted inside an extra label, how often, how surely.
     misfit: how the mask of a Low IoU finding differs from the predicted one, None for boxes.
+    edges: how strong the picture's edges are around an extra label, against the whole picture; NaN: nobody looked.
     """
 
     own_best: FloatArray = column(np.float64, 0.0, required=True)
@@ -46,6 +50,7 @@ class Witnesses(Table):
     guest_count: IntArray = column(np.int64, 0)
     guest_score: FloatArray = column(np.float64, 0.0)
     misfit: ObjectArray = column(object)
+    edges: FloatArray = column(np.float64, np.nan)
 
 
 def witnesses(findings: Findings, evidence: Evidence) -> Witnesses:
@@ -66,7 +71,15 @@ def witnesses(findings: Findings, evidence: Evidence) -> Witnesses:
         guest_count=at(e.guest_count, extra, 0),
         guest_score=at(e.guest_score, extra, 0.0),
         misfit=misfits(evidence, low),
+        edges=_edges(evidence, at(e.row, extra, -1)),
     )
+
+
+def _edges(evidence: Evidence, annotation: IntArray) -> FloatArray:
+    """(n,) around these annotations, NaN for -1."""
+    if evidence.looks is None:
+        return np.full(len(annotation), np.nan)
+    return np.append(share_of_edges(evidence.looks), np.nan)[annotation]
 
 
 def with_reasons(
@@ -84,11 +97,12 @@ def with_reasons(
     if seen is None:
         seen = Witnesses(np.zeros(len(findings)), own_iou=np.nan_to_num(findings.iou))
     fault, guests = _faults(findings, snapshot, frame_hw), _guests(seen, snapshot.labels)
+    even = _even(seen)
     wording = _Wording(findings, snapshot, seen, lowest)
     reasons = [
         REASONS[fault[i]].capitalize() + "."
         if kind == FindingType.INVALID_SHAPE
-        else wording.sentence(i) + guests.get(i, "")
+        else wording.sentence(i) + guests.get(i, "") + even.get(i, "")
         for i, kind in enumerate(findings.type.tolist())
     ]
     return findings.replace(reason=np.array([*reasons, None], dtype=object)[:-1])
@@ -109,6 +123,15 @@ def _guests(witnesses: Witnesses, labels: Sequence[str]) -> dict[int, str]:
     return {
         i: f" Inside it, {_number(count[i])} predicted as {labels[label[i]]}, at {_up_to(count[i], score[i])}."
         for i in np.flatnonzero(w.guest_count > 0).tolist()
+    }
+
+
+def _even(witnesses: Witnesses) -> dict[int, str]:
+    """By index of the finding: that an extra label lies where there is little to see."""
+    edges = witnesses.edges.tolist()
+    return {
+        i: f" The picture is rather even there: its edges have {_percent(edges[i])} of their usual strength."
+        for i in np.flatnonzero(witnesses.edges < EVEN).tolist()
     }
 
 

@@ -74,6 +74,12 @@ def looks(edges: EdgeMap, xyxy: FloatArray) -> FloatArray:
     return np.column_stack([(at - around).mean(axis=1), level, level - np.log1p(edges.mean)])
 
 
+def share_of_edges(looks: FloatArray) -> FloatArray:
+    """(n,) how strong edges are around the sides of boxes, as a share of the whole picture's; from looks (n, 3)."""
+    around, everywhere = np.expm1(looks[:, 1]), np.expm1(looks[:, 1] - looks[:, 2])
+    return np.asarray((around + SLIVER) / (everywhere / 2 + SLIVER))  # of everywhere, edges of both directions count
+
+
 def _along(
     total: NDArray[np.int32], near: FloatArray, far: FloatArray, low: FloatArray, high: FloatArray
 ) -> FloatArray:

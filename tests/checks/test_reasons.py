@@ -9,6 +9,7 @@ from audit.checks.evidence import gather
 from audit.checks.low_overlap import low_overlap
 from audit.checks.reasons import sides_off, with_reasons, witnesses
 from audit.core.annotations import Annotations, Frames, Predictions, Snapshot
+from audit.core.edges import edge_map, looks
 from audit.core.findings import Findings, FindingType
 
 LABELS = ("person", "umbrella", "truck")
@@ -73,6 +74,27 @@ def test_what_lies_beside_an_extra_label_is_told() -> None:
     assert said(T.EXTRA_ANNOTATION, [(BOX, 0)], [beside]) == (
         "The person predicted closest overlaps this shape by only 5 % (IoU)."
     )
+
+
+@pytest.mark.parametrize(
+    ("noisy", "words"),
+    [
+        (slice(300, None), " The picture is rather even there: its edges have less than 1 % of their usual strength."),
+        (slice(None), ""),
+        (slice(0, 0), ""),
+    ],
+)
+def test_an_extra_label_on_nothing_says_so(noisy: slice, words: str) -> None:
+    grey = np.full((600, 600), 128, np.uint8)
+    grey[noisy] = np.random.default_rng(0).integers(0, 256, grey[noisy].shape)
+    a, p = tables([([100.0, 100, 180, 180], 0)], [])
+    edges = edge_map(grey)
+    judged = np.ones(1, bool)
+    evidence = gather(a, p, judged=judged, frame_hw=HW, look=lambda frame, xyxy: looks(edges, xyxy))
+    found = Findings(type=[T.EXTRA_ANNOTATION], frame=[0], score=[0.5], annotation=[0], label=[0], xyxy=a.xyxy)
+    snapshot = Snapshot("x", LABELS, Frames(name=["a.jpg"], number=[0], width=[600], height=[600]), a)
+    told = with_reasons(found, snapshot, HW, witnesses(found, evidence))
+    assert told.reason[0] == "No person is predicted here, not even at 1 %." + words
 
 
 def test_a_prediction_that_another_label_takes_is_not_told_as_its_own() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from audit.core.edges import LOOKS, SHIFTS, edge_map, looks
+from audit.core.edges import LOOKS, SHIFTS, edge_map, looks, share_of_edges
 
 
 def square(size: int = 120, at: tuple[int, int, int, int] = (40, 30, 80, 90)) -> np.ndarray:
@@ -72,3 +72,15 @@ def test_turned_and_mirrored_pictures_show_the_same() -> None:
     x1, y1, x2, y2 = box[0]
     assert looks(edge_map(grey[:, ::-1]), np.array([[80 - x2, y1, 80 - x1, y2]]))[0] == pytest.approx(plain)
     assert looks(edge_map(grey.T), np.array([[y1, x1, y2, x2]]))[0] == pytest.approx(plain)
+
+
+def test_the_same_texture_everywhere_is_as_strong_around_a_box_as_anywhere() -> None:
+    assert share_of_edges(np.zeros((0, LOOKS))).shape == (0,)
+    grey = np.random.default_rng(2).integers(0, 256, (200, 200)).astype(np.uint8)
+    boxes = np.array([[50.0, 50, 150, 150], [20, 30, 90, 140]])
+    assert share_of_edges(looks(edge_map(grey), boxes)) == pytest.approx([1, 1], abs=0.1)
+    grey[:, :100] = 7
+    edges = edge_map(grey)
+    assert share_of_edges(looks(edges, np.array([[20.0, 20, 60, 160], [130, 20, 180, 160]]))) == pytest.approx(
+        [0, 2], abs=0.2
+    )
