@@ -22,7 +22,7 @@ def grey_thumbnail(path: Path, hw: tuple[int, int]) -> NDArray[np.uint8] | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with open_image(path) as image:
-                if image.format == "JPEG" and image.width * image.height <= MAX_PIXELS:
+                if image.format in ("JPEG", "MPO") and image.width * image.height <= MAX_PIXELS:
                     return _jpeg(image, hw)
             whole = Image.fromarray(decode_rgb(path.read_bytes(), hw))
             return np.asarray(_small(whole, _shrunk(*whole.size)))

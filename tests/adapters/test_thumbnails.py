@@ -59,3 +59,11 @@ def test_turned_as_it_is_shown_unless_its_size_says_otherwise(tmp_path: Path, su
     assert shown.shape == (320, 240) and shown[:140].min() > 200 and shown[180:].max() < 20
     assert raw.shape == (240, 320) and raw[:, :140].min() > 200
     assert np.array_equal(shown, unknown)
+
+
+def test_of_a_stereo_picture_the_first_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    picture(1280, 960).save(path, "MPO", save_all=True, append_images=[Image.new("RGB", (1280, 960), "white")])
+    grey = grey_thumbnail(path, (960, 1280))
+    assert grey is not None and grey.shape == (240, 320)
+    assert grey[:, :150].min() > 200 and grey[:, 170:].max() < 20
