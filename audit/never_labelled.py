@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from audit.core.table import IntArray
+from audit.core.words import amount
 
 SURE = 0.5
 """Predictions from here on count."""
@@ -25,7 +26,7 @@ def notes(predictions: Path, labels: Sequence[str], used: Collection[str]) -> tu
     often = sorted((s for s in seen if s[0] >= FEWEST_FRAMES), key=lambda s: (-s[0], s[1]))
     if not often:
         return ()
-    told = ", ".join(f"'{name}' on {count} frames" for count, name in often[:SHOWN])
+    told = ", ".join(f"'{name}' on {amount(count, 'frame')}" for count, name in often[:SHOWN])
     more = f" and {len(often) - SHOWN} more labels" if len(often) > SHOWN else ""
     return (
         f"predicted at 50 % or more, but labelled nowhere: {told}{more}. So hardly any of it is told as Missing label; "

@@ -10,6 +10,7 @@ import click
 
 from audit.cli.options import pair
 from audit.core.labels import listing
+from audit.core.words import amount
 
 
 @click.group(short_help="Models inside CVAT's own AI tools.")
@@ -71,7 +72,7 @@ def render(  # noqa: PLR0913, PLR0917 - one keyword for each option
     wanted = Rendering(name, title, threshold, dict(pairs), score_attribute)
     done = write(weights, wanted, out, replace=replace)
     kind = {"segment": "masks", "pose": "skeletons", "obb": "turned boxes"}.get(done.task, "boxes")
-    click.echo(f"{done.folder}: {kind} for {len(done.labels)} labels: {listing(done.labels)}", err=True)
+    click.echo(f"{done.folder}: {kind} for {amount(len(done.labels), 'label')}: {listing(done.labels)}", err=True)
     click.echo(f"Try it: cvat-audit functions serve {done.folder}", err=True)
 
 

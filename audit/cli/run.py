@@ -19,6 +19,7 @@ from audit.cli.sources import PredictorOptions, SourceOptions, chosen, open_pred
 from audit.cli.streams import reader_may_leave
 from audit.core.findings import NEED_MODEL, FindingType
 from audit.core.table import FloatArray, IntArray
+from audit.core.words import amount
 from audit.errors import UsageError
 from audit.runs import RunFolder
 
@@ -199,10 +200,9 @@ def _import(audited: RunFolder, progress: TerminalProgress, keep_database: bool)
 def _summary(audited: RunFolder) -> None:
     """What was found and where to look, on stdout."""
     (likely, every), counts = _by_type(audited), audited.manifest["counts"]
-    click.echo(
-        f"{int(likely.sum())} likely mistakes and {int((every - likely).sum())} weaker findings in "
-        f"{counts['annotations']} annotations on {counts['frames_audited']} of {counts['frames']} frames."
-    )
+    found = f"{amount(int(likely.sum()), 'likely mistake')} and {amount(int((every - likely).sum()), 'weaker finding')}"
+    frames = f"{counts['frames_audited']:,} of {amount(counts['frames'], 'frame')}"
+    click.echo(f"{found} in {amount(counts['annotations'], 'annotation')} on {frames}.")
     for kind in FindingType:
         if every[kind]:
             click.echo(f"  {kind.title:<20}{int(likely[kind]):>7} likely {int(every[kind]):>7} in all")

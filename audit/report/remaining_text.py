@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from audit.core.findings import FindingType
+from audit.core.words import amount
 from audit.remaining import Part, Remaining, Trusted
 from audit.trust.left_over import Estimate
 from audit.trust.stopping import Advice
@@ -38,9 +39,8 @@ def advice_line(advice: Advice, judged: int) -> str:
     share = advice.share
     if not judged:
         sure = f" ({advice.surely:,} to be 95 % sure)" if advice.surely > advice.more else ""
-        return (
-            f"Going by the scores alone, review {advice.more:,} findings to have found {target} of the mistakes{sure}."
-        )
+        first = amount(advice.more, "finding")
+        return f"Going by the scores alone, review {first} to have found {target} of the mistakes{sure}."
     told = f"Found so far: {_mistakes(advice.found)}, {_percent(share.expected)} of what findings show"
     told += f" ({_percent(share.low)} to {_percent(share.high)})."
     if advice.stop:

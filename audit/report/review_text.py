@@ -9,6 +9,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from audit.core.words import amount
 from audit.loop.agreement import Agreement, Checked, Tally
 from audit.report.remaining_text import (
     BLIND_HINT,
@@ -56,7 +57,7 @@ def write_review_json(told: ReviewSummary, stream: IO[str]) -> None:
 
 def write_review_text(told: ReviewSummary, stream: IO[str]) -> None:
     """Sections with a table each; what is not known is left out or said to be so."""
-    lines = [f"{told.decided:,} of {told.findings:,} findings are decided."]
+    lines = [f"{told.decided:,} of {amount(told.findings, 'finding')} decided."]
     if told.elsewhere:
         lines.append(f"Findings decided earlier that this audit no longer has: {told.elsewhere:,}.")
     if told.decided:
@@ -71,7 +72,7 @@ def write_review_text(told: ReviewSummary, stream: IO[str]) -> None:
         found = rates[rates.in_doubt > 0]
         if len(found):
             open_ = told.findings - told.decided
-            rest = f"; at least so many: {open_:,} findings are undecided" if open_ else ""
+            rest = f"; at least so many: {amount(open_, 'finding')} undecided" if open_ else ""
             lines += [
                 "",
                 f"Errors per {title} (accepted findings among the objects, 95 % interval{rest})",
@@ -108,7 +109,7 @@ def _types(told: ReviewSummary) -> list[str]:
 def _agreement(a: Agreement) -> list[str]:
     if not a.findings:
         return ["Agreement: no finding was judged by two reviewers (see --overlap)."]
-    said = f"all said the same on {_percent(a.same)} of {a.findings:,} findings judged by several"
+    said = f"all said the same on {_percent(a.same)} of {amount(a.findings, 'finding')} judged by several"
     if math.isnan(a.alpha):
         return [f"Agreement: {said}; too few or too uniform for Krippendorff's alpha."]
     return [f"Agreement: Krippendorff's alpha {a.alpha:.2f} ({a.low:.2f} to {a.high:.2f}); {said}."]

@@ -14,6 +14,7 @@ from audit.adapters.ultralytics.detector import Detector, open_model
 from audit.adapters.ultralytics.runtimes import OtherTaskError
 from audit.adapters.ultralytics.weights import find_weights
 from audit.core.annotations import Predictions
+from audit.core.words import amount
 from audit.serving import poses, settings
 from audit.serving.heap import reuse_memory
 from audit.serving.replies import Reply, mask_item, rectangle_item, region_of
@@ -65,7 +66,7 @@ class DetectorFunction:
         request = detector_request(body, self.threshold)
         rgb = request.picture.pixels(self.max_megapixels)
         items = self._items(self._detector(request.threshold).predict_pixels(rgb), (rgb.shape[0], rgb.shape[1]))
-        return Reply("[" + ", ".join(items) + "]", f"{len(items)} objects at {request.threshold:g}")
+        return Reply("[" + ", ".join(items) + "]", f"{amount(len(items), 'object')} at {request.threshold:g}")
 
     def _items(self, found: Predictions, frame_hw: tuple[int, int]) -> list[str]:
         labels, attribute, masks = self._labels, self._attribute, self.task == "segment"

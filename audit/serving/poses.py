@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from audit.adapters.ultralytics.poses import PoseModel
+from audit.core.words import amount
 from audit.serving.replies import Reply, rectangle_item, skeleton_item, turned_item
 from audit.serving.requests import MAX_MEGAPIXELS, Body, detector_request
 from audit.serving.specs import renamed, spec_of, spec_of_poses
@@ -50,7 +51,7 @@ class PoseFunction:
         rgb = request.picture.pixels(self.max_megapixels)
         found = self._model.run(rgb[..., ::-1], request.threshold)
         items = self._posed(found) if self.task == "pose" else self._turned(found)
-        return Reply("[" + ", ".join(items) + "]", f"{len(items)} objects at {request.threshold:g}")
+        return Reply("[" + ", ".join(items) + "]", f"{amount(len(items), 'object')} at {request.threshold:g}")
 
     def _posed(self, found: Any) -> list[str]:
         rows = self._model.poses(found)

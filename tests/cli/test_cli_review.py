@@ -39,5 +39,5 @@ def test_a_report_for_people_and_for_programs(cvat_audit: Command, tmp_path: Pat
     decisions.append(run.path, [Decision(str(run.findings().id[0]), Verdict.ACCEPT, "ann", "1", 1.2)])
     text = cvat_audit("review-report", "run")
     assert text.returncode == 0, text.stderr
-    assert text.stdout.startswith(f"1 of {len(run.findings())} findings are decided.")
+    assert text.stdout.startswith(f"1 of {len(run.findings())} findings decided.")
     assert json.loads(cvat_audit("review-report", "run", "--json").stdout)["decided"] == 1

@@ -33,7 +33,7 @@ def run(tmp_path: Path) -> RunFolder:
 
 def test_without_findings_and_decisions_there_is_one_line(tmp_path: Path) -> None:
     what = summary(save_run(tmp_path))
-    assert told(write_review_text, what) == "0 of 0 findings are decided.\n"
+    assert told(write_review_text, what) == "0 of 0 findings decided.\n"
     document = json.loads(told(write_review_json, what))
     assert (document["types"], document["reviewers"], document["agreement"]["alpha"]) == ({}, {}, None)
 
@@ -46,7 +46,7 @@ def test_decisions_of_two_reviewers_are_summed_up(run: RunFolder) -> None:
     decisions.append(run.path, [*said, Decision("0" * 16, A, "ann", "1")])
     what = summary(run)
     text, document = told(write_review_text, what), json.loads(told(write_review_json, what))
-    assert f"{len(ids)} of {len(ids)} findings are decided." in text
+    assert f"{len(ids)} of {len(ids)} findings decided." in text
     assert "Findings decided earlier that this audit no longer has: 1." in text
     assert "Krippendorff's alpha 0.00" in text or "Krippendorff's alpha -" in text
     assert "ann" in text
@@ -85,5 +85,5 @@ def test_open_findings_make_the_errors_a_lower_bound(run: RunFolder) -> None:
     decisions.append(run.path, [Decision(first, A, "ann", "1"), Decision(first, U, "bob", "2")])
     text = told(write_review_text, summary(run))
     open_ = len(run.findings()) - 1
-    assert f"at least so many: {open_} findings are undecided" in text
-    assert "Agreement: all said the same on 0 % of 1 findings judged by several; too few" in text
+    assert f"at least so many: {open_} findings undecided" in text
+    assert "Agreement: all said the same on 0 % of 1 finding judged by several; too few" in text

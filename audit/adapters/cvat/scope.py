@@ -13,6 +13,7 @@ from audit.adapters.cvat.connection import Connection
 from audit.adapters.cvat.convert import job_of, labels_of
 from audit.adapters.cvat.patience import Refused
 from audit.core.annotations import Job
+from audit.core.words import amount
 from audit.errors import ServiceError, UsageError
 
 STAGES = ("annotation", "validation", "acceptance")
@@ -157,13 +158,13 @@ def _ordinary_jobs(scope: Scope, connection: Connection, task_id: int, selection
     for raw in listed:
         if _kind(raw) == "ground_truth":
             count = raw.get("frame_count", "?")
-            scope.notes.append(f"ground-truth job {raw['id']} of task {task_id} left out ({count} frames)")
+            scope.notes.append(f"ground-truth job {raw['id']} of task {task_id} left out ({amount(count, 'frame')})")
     scope.notes.extend(f"{n} consensus replicas of job {parent} left out" for parent, n in sorted(replicas.items()))
     ordinary = [raw for raw in listed if _kind(raw) == "annotation"]
     chosen = [raw for raw in ordinary if selection.takes(job_of(raw))]
     if len(chosen) < len(ordinary):
         wanted = " and ".join(f"'{v}'" for v in (selection.job_stage, selection.job_state) if v)
-        scope.notes.append(f"{len(ordinary) - len(chosen)} jobs of task {task_id} left out: not {wanted}")
+        scope.notes.append(f"{amount(len(ordinary) - len(chosen), 'job')} of task {task_id} left out: not {wanted}")
     return iter(chosen)
 
 
@@ -213,7 +214,7 @@ def _add_job(scope: Scope, raw: Raw, view: _View, selection: Selection) -> None:
     frames = {n: view.frames[n] for n in inside if n in view.frames}
     deleted = [n for n in frames if n in view.deleted]
     if deleted:
-        scope.notes.append(f"{len(deleted)} deleted frames of job {job.id} left out")
+        scope.notes.append(f"{amount(len(deleted), 'deleted frame')} of job {job.id} left out")
     numbers = [n for n in frames if n not in view.deleted and (selection.frames is None or n in selection.frames)]
     names = {n: _name(frames[n], n) for n in frames}
     sizes = {n: (int(f.get("height") or 0), int(f.get("width") or 0)) for n, f in frames.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from audit.core.findings import FindingType
+from audit.core.words import amount
 
 EXISTING, PROPOSED, FINDING, PREDICTED = "#3B9EFF", "#2ECC71", "#FF5A36", "#C58CFF"
 """Blue for what is in CVAT, green for what is proposed instead, red-orange for the question itself."""
@@ -122,11 +123,13 @@ def save_views(dataset: Any, counts: dict[int, int]) -> None:
 
     total = sum(counts.values())
     worst = dataset.match(fo.ViewField("finding_count") > 0).sort_by("worst_score", reverse=True)
-    dataset.save_view(WORST_FIRST, worst, f"Frames with findings, worst first; {total} findings", FINDING, True)
+    dataset.save_view(
+        WORST_FIRST, worst, f"Frames with findings, worst first; {amount(total, 'finding')}", FINDING, True
+    )
     one_by_one = dataset.to_patches("findings", other_fields=BESIDE_A_FINDING).sort_by("findings.score", reverse=True)
     dataset.save_view(ONE_BY_ONE, one_by_one, f"Every finding as a picture, worst first; {total} in all", FINDING, True)
     for kind in FindingType:
         only = dataset.filter_labels("findings", fo.ViewField("type") == kind.title)
         score = fo.ViewField("findings.detections").map(fo.ViewField("score")).max()
-        said = f"{counts.get(int(kind), 0)} findings of this type, worst first"
+        said = f"{amount(counts.get(int(kind), 0), 'finding')} of this type, worst first"
         dataset.save_view(kind.title, only.sort_by(score, reverse=True), said, PROPOSED, True)

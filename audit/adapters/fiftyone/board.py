@@ -16,6 +16,7 @@ from audit.adapters.fiftyone.database import URI, require_fiftyone
 from audit.adapters.fiftyone.samples import Source, remove_others, write
 from audit.adapters.fiftyone.shapes import Document
 from audit.core.annotations import Problem
+from audit.core.words import amount
 from audit.errors import UsageError
 from audit.ports import Progress
 from audit.runs import RunFolder
@@ -123,7 +124,7 @@ def _describe(dataset: Any, source: Source, counts: dict[int, int], problems: li
         "colours": {"in CVAT": appearance.EXISTING, "proposed": appearance.PROPOSED, "finding": appearance.FINDING},
     }
     dataset.description = (
-        f"Audit of {manifest['source']}: {sum(counts.values())} findings. Blue: labels in CVAT; "
+        f"Audit of {manifest['source']}: {amount(sum(counts.values()), 'finding')}. Blue: labels in CVAT; "
         "green: proposed; red: the finding."
     )
     dataset.save()
@@ -133,4 +134,5 @@ def _describe(dataset: Any, source: Source, counts: dict[int, int], problems: li
 def _tell(problems: list[Problem], progress: Progress) -> None:
     if problems:
         first = "; ".join(f"{p.where[:80]}: {p.reason}" for p in problems[:3])
-        progress.note(f"{len(problems)} frames are not shown in FiftyOne ({first}{'; …' if len(problems) > 3 else ''})")
+        more = "; …" if len(problems) > 3 else ""
+        progress.note(f"{amount(len(problems), 'frame')} cannot be shown in FiftyOne ({first}{more})")

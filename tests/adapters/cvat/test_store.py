@@ -59,7 +59,7 @@ def test_a_task_without_data_or_a_job_that_is_filtered_away_is_one_line(cvat: Fa
     with pytest.raises(UsageError, match=r"holds no frame to audit .*has no images yet"):
         opened(f"/tasks/{empty}").snapshot(Told())
     task = cvat.add_task("t", photos(1), LABELS)
-    with pytest.raises(UsageError, match="1 jobs of task 2 left out: not 'completed'"):
+    with pytest.raises(UsageError, match="1 job of task 2 left out: not 'completed'"):
         opened(f"/tasks/{task}", job_state="completed").snapshot(Told())
     with pytest.raises(UsageError, match=r"holds no frame to audit \(none from 5 to 9; there are 0 to 0\)"):
         opened(f"/tasks/{task}", frames=range(5, 10)).snapshot(Told())
@@ -101,7 +101,7 @@ def test_other_kinds_of_jobs_and_deleted_frames_are_left_out_and_said(cvat: Fake
     assert snapshot.problems == ()
     assert sorted(snapshot.notes) == [
         f"1 consensus replicas of job {first} left out",
-        f"1 deleted frames of job {first} left out",
+        f"1 deleted frame of job {first} left out",
         f"ground-truth job {truth} of task {task} left out (2 frames)",
     ]
 

@@ -204,7 +204,7 @@ def test_frames_without_an_image_are_counted_and_said(tmp_path: Path) -> None:
     notes = Notes()
     dataset = load(import_run(runs.write_run(run.path, seen, run.findings()), progress=notes))
     assert len(dataset) == 0
-    assert "2 frames are not shown in FiftyOne (street/bus.jpg: has no image file" in notes.lines[0]
+    assert "2 frames cannot be shown in FiftyOne (street/bus.jpg: has no image file" in notes.lines[0]
     assert dataset.info["cvat_audit"]["frames_without_image"] == 2
 
 
