@@ -92,7 +92,8 @@ def gather(  # noqa: PLR0913 - two tables, what is known of them, and two switch
     sample = replace(_sample(annotations, judged, predictions, len(frame_hw), sampling), look=look)
     beside = beside.replace(row=usable[beside.row] + first_annotation)
     looks = None if look is None else _looks(annotations, usable[told], look)
-    return Evidence(annotations, frame_hw, evidence, unexplained, twins, sample, compared, beside, looks)
+    shown = around.scenes()
+    return Evidence(annotations, frame_hw, evidence, unexplained, twins, sample, compared, beside, shown, looks)
 
 
 def _looks(annotations: Annotations, rows: IntArray, look: Look) -> FloatArray:

@@ -40,6 +40,7 @@ TRAITS = (
     "overlap with something predicted",  # above 5 %
     "others of its name seen",  # in the frame
     "overlap with a label of its name",  # one in a group
+    "usual company",  # names that are often met in one frame with its own
 )
 
 
@@ -79,6 +80,7 @@ def extra_candidates(evidence: Evidence, habits: Habits) -> Candidates:
         e.seen_iou,
         logit(_others_seen(evidence, habits)[rows]) / 2,
         e.twin_iou,
+        habits.company.fit(e, evidence.scenes),
     )
     if evidence.looks is not None:
         traits = np.hstack([traits, extra_looks(evidence.looks[e.row])])

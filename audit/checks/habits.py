@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from audit.checks.company import NO_COMPANY, Company, company
 from audit.checks.evidence import Evidence
 from audit.checks.kinship import NO_KIN, Kinship, kinship
 from audit.checks.sides import Sides, usual_sides
@@ -41,7 +42,7 @@ class Habits:
     predictions a label explains, how many none does; unlabelled: summed scores of the latter, faint ones too.
     record: how often what is predicted alike is labelled. expected_iou, spread: median and robust deviation
     of the overlap of matched pairs per octave. sides: how exactly this detector outlines. kin: how far the model
-    itself confuses two names.
+    itself confuses two names. company: which names are met in one frame.
     """
 
     labels: FloatArray
@@ -54,6 +55,7 @@ class Habits:
     spread: FloatArray
     sides: Sides = field(default_factory=Sides)
     kin: Kinship = NO_KIN
+    company: Company = NO_COMPANY
 
     @property
     def trust(self) -> float:
@@ -106,6 +108,7 @@ def habits_of(evidence: Evidence, n_labels: int, kin: Kinship | None = None) -> 
         kin=kinship(evidence.sample.predictions) if kin is None else kin,
         unlabelled=_count(u.label, u.prediction_score, size),
         record=_record(evidence, size),
+        company=company(evidence.scenes),
     )
 
 

@@ -47,6 +47,7 @@ TRAITS = (
     "overlap with something sure",  # predicted above 30 %, whatever its name
     "support for the rival, all together",
     "overlap with another label",  # which may be what the rival means
+    "usual company",  # names that are often met in one frame with its own
 )
 
 
@@ -93,6 +94,7 @@ def mismatching_label_candidates(evidence: Evidence, habits: Habits) -> Candidat
         e.sure_iou,
         np.sqrt(e.rival_total),
         e.label_iou,
+        habits.company.fit(e, evidence.scenes),
     )
     return Candidates(rows, traits)
 

@@ -6,9 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from audit.checks.tables import Scenes
 from audit.core.annotations import Annotations, Predictions
 from audit.core.boxes import area
 from audit.core.table import FloatArray, IntArray
+
+SHOWN = 0.3
+"""A name that is predicted below this, and not labelled, is not taken for something that the frame shows."""
+LABELLED = 0.8
+"""What a label's name counts at least, as if it had been predicted with this score: labels may be wrong."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,12 @@ class Surroundings:
     def all_labels(self, frame: IntArray) -> IntArray:
         """(n,) labels in this frame."""
         return np.asarray(self.count.reshape(-1, self.names).sum(axis=1)[frame - self.first])
+
+    def scenes(self) -> Scenes:
+        """What each frame shows."""
+        shown = np.flatnonzero((self.top >= SHOWN) | (self.count > 0))
+        weight = np.where(self.count[shown] > 0, np.maximum(self.top[shown], LABELLED), self.top[shown])
+        return Scenes(frame=self.first + shown // self.names, label=shown % self.names, weight=weight)
 
     def _place(self, frame: IntArray, name: IntArray) -> IntArray:
         return np.asarray((frame - self.first) * self.names + name)

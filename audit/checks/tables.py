@@ -169,6 +169,18 @@ class Twins(Table):
     same: BoolArray = column(np.bool_, True)
 
 
+@dataclass(frozen=True, eq=False)
+class Scenes(Table):
+    """What the frames show: one row for each frame and name labelled or predicted in it, in this order.
+
+    weight: the name's highest score in the frame, at least ``LABELLED`` where it is labelled.
+    """
+
+    frame: IntArray = column(np.int64, NO_ID, required=True)
+    label: IntArray = column(np.int64, NO_ID, required=True)
+    weight: FloatArray = column(np.float64, np.nan, required=True)
+
+
 @dataclass(frozen=True)
 class Sample:
     """Labels and predictions of every ``step``-th frame as they are, to learn from. judged: (annotations,).
@@ -199,7 +211,8 @@ class Evidence:
     """All that the checks look at; blocks of frames are gathered apart and put together by ``combine``.
 
     frame_hw: (frames, 2) height and width of every frame of the snapshot, 0 if unknown. outlines: empty
-    where nothing was compared by masks. nearby: other predictions where a label's own one lies.
+    where nothing was compared by masks. nearby: other predictions where a label's own one lies. scenes: what the
+    frames show.
     looks: (annotations, 3) what the pictures show there (``Look``), NaN where nobody looked; None without pictures.
     """
 
@@ -211,6 +224,7 @@ class Evidence:
     sample: Sample
     outlines: Outlines = field(default_factory=Outlines)
     nearby: Nearby = field(default_factory=Nearby)
+    scenes: Scenes = field(default_factory=Scenes)
     looks: FloatArray | None = None
 
 
@@ -225,5 +239,6 @@ def combine(parts: Sequence[Evidence]) -> Evidence:
         Sample.concat([p.sample for p in parts]),
         Outlines.concat(p.outlines for p in parts),
         Nearby.concat(p.nearby for p in parts),
+        Scenes.concat(p.scenes for p in parts),
         None if parts[0].looks is None else np.concatenate([p.looks for p in parts if p.looks is not None]),
     )

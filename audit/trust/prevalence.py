@@ -25,7 +25,8 @@ are added:
 - Types lend one another strength, for careful people err little in any way, unless one differs clearly: the rates'
   logarithms are normal about a common one, most closely, a few widely (Gelman et al. 2013, "Bayesian data analysis",
   section 5.4; two normals as in George, McCulloch 1993, "Variable selection via Gibbs sampling"). Small differences
-  between types are mostly chance, and taking them at their word would only shuffle the common ranking.
+  between types are mostly chance, and taking them at their word would only shuffle the common ranking. What chance
+  does goes by the mistakes that a rate was counted from: of one in a thousand labels these are few.
 
 All of a type are shifted alike, so their order stays. What was planted comes on top of what the labels held before;
 it was learnt from at the assumed rate, whatever that was, and the labels looked at here are those without it.
@@ -57,7 +58,7 @@ UNLIKE = 1.0
 ODD = 0.05
 """Chance of a type to be unlike the others. All three were chosen on planted mistakes (``scripts/bench rates``): one
 normal between the two ranked worse where all types are as frequent, and where only one is wrong."""
-ASSUMED_COUNTS = 2.0
+ASSUMED_COUNTS = 1.0
 """What the assumed rate counts for in that of all; a type counts up to 19."""
 ROUNDS = 100
 CLOSE = 1e-4
@@ -121,8 +122,16 @@ def _together(kinds: Mapping[K, Witness], alone: Mapping[K, tuple[float, float]]
     weight = {kind: 1 / (1 / counted + usual) for kind, (_, counted) in alone.items()}
     logs = sum(weight[kind] * np.log(rate) for kind, (rate, _) in alone.items()) + ASSUMED_COUNTS * np.log(assumed)
     common = float(logs / (sum(weight.values()) + ASSUMED_COUNTS))
-    apart = {kind: _apart(float(np.log(rate)) - common, 1 / counted) for kind, (rate, counted) in alone.items()}
+    apart = {
+        kind: _apart(float(np.log(rate)) - common, 1 / _counted_from(rate, counted, assumed))
+        for kind, (rate, counted) in alone.items()
+    }
     return {kind: float(np.exp(common + apart.get(kind, 0.0))) for kind in kinds}
+
+
+def _counted_from(rate: float, counted: float, assumed: float) -> float:
+    """Mistakes that a rate was counted from, which at the assumed rate would have been ``counted``."""
+    return SURENESS + (counted - SURENESS) * rate / assumed
 
 
 def _apart(difference: float, variance: float) -> float:

@@ -34,9 +34,10 @@ SIGNS: dict[FindingType, dict[str, int]] = {
         "any support": -1,
         "own name in the frame": -1,
         "nothing seen": 1,
+        "usual company": -1,
         "no part seen": 1,
     },
-    FindingType.MISMATCHING_LABEL: {"gain": 1, "own support": -1, "own best score": -1, "kin": -1},
+    FindingType.MISMATCHING_LABEL: {"gain": 1, "own support": -1, "own best score": -1, "kin": -1, "usual company": -1},
     FindingType.MISSING_ANNOTATION: {
         "prediction score": 1,
         "precision of its label": 1,

@@ -53,7 +53,7 @@ IDEAS = {
     ),
     "size": ("size", "smaller"),
     "cut off by the frame": ("border",),
-    "surroundings": ("companion", "in the frame", "rarity", "others unexplained", "others of its name"),
+    "surroundings": ("companion", "company", "in the frame", "rarity", "others unexplained", "others of its name"),
     "each side": ("slip",),
     "names it confuses": ("kin",),
 }

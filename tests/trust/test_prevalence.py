@@ -128,3 +128,21 @@ def test_small_differences_between_types_are_taken_for_chance() -> None:
     kinds = {k: labels_of(0.04 + 0.004 * k, 500, k) for k in range(5)}
     told = prevalence(kinds, 500, ASSUMED)
     assert max(told.values()) < 1.25 * min(told.values())
+
+
+def test_where_mistakes_are_few_types_keep_their_order_in_the_common_list() -> None:
+    """Three among 600 labels and eight are no other rate: what is learnt of one type would be shuffled among others."""
+    kinds = {k: labels_of(8 / 600 if k == 2 else 3 / 600, 600, k) for k in range(5)}
+    told = prevalence(kinds, 600, ASSUMED)
+    assert told[2] == pytest.approx(told[0], rel=0.15)
+    many = {k: labels_of(8 / 600 if k == 2 else 3 / 600, 60_000, k) for k in range(5)}
+    told = prevalence(many, 60_000, ASSUMED)
+    assert told[2] > 2 * told[0]
+
+
+def test_a_type_that_differs_much_is_told_apart_the_better_the_more_labels_there_are() -> None:
+    told = [
+        prevalence({k: labels_of(0.05 if k == 2 else 0.01, n, k) for k in range(5)}, n, ASSUMED) for n in (200, 5000)
+    ]
+    assert told[1][2] > 3 * told[1][0]
+    assert told[0][2] / told[0][0] < told[1][2] / told[1][0]
