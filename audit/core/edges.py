@@ -31,8 +31,8 @@ SLIVER = 1e-3
 class EdgeMap:
     """A grey picture's edges, summed up so that any box of them costs four look-ups.
 
-    across: (h + 1, w + 1) sums over all above and left of how much the picture changes from left to right,
-    down: (w + 1, h + 1) the same from top to bottom, the picture lying on its side. mean: of both, per pixel.
+    across: (w + 1, h + 1) sums over all left and above of how much the picture changes from left to right, the picture
+    lying on its side; down: (h + 1, w + 1) the same from top to bottom. mean: of both, per pixel.
     """
 
     across: NDArray[np.int32]
@@ -47,17 +47,17 @@ def edge_map(grey: NDArray[np.uint8]) -> EdgeMap:
 
 
 def _summed(grey: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """(h + 1, w + 1) sums of the differences of each pixel's left and right neighbours."""
+    """(w + 1, h + 1) sums of the differences of each pixel's left and right neighbours, the picture on its side."""
     h, w = grey.shape
-    total = np.zeros((h + 1, w + 1), np.int32)
     levels = grey.astype(np.int16)
-    change = total[1:, 1:]
+    change = np.zeros((h, w), np.int32)
     change[:, 1:-1] = np.abs(levels[:, 2:] - levels[:, :-2])
     if w > 1:
         change[:, 0], change[:, -1] = (np.abs(levels[:, i] - levels[:, i - 1]) for i in (1, -1))
     np.cumsum(change, axis=0, out=change)
-    np.cumsum(change, axis=1, out=change)
-    return total
+    total = np.zeros((w + 1, h + 1), np.int32)
+    total[1:, 1:] = change.T  # turned, since adding up rows takes a fifth of the time of adding up within rows
+    return np.cumsum(total, axis=0, out=total)
 
 
 def looks(edges: EdgeMap, xyxy: FloatArray) -> FloatArray:
@@ -87,10 +87,10 @@ def _along(
     size = (far - near)[:, None]
     middle = np.stack([near[:, None] - SHIFTS * size, far[:, None] + SHIFTS * size], axis=1)
     half = np.maximum(THICKNESS * size, LEAST)[:, :, None] / 2
-    left, right = _within(middle - half, middle + half, total.shape[1] - 1)
-    top, bottom = (v[:, None, None] for v in _within(low, high, total.shape[0] - 1))
-    inside = _sum_at(total, bottom, right) - _sum_at(total, top, right)
-    inside += _sum_at(total, top, left) - _sum_at(total, bottom, left)
+    left, right = _within(middle - half, middle + half, total.shape[0] - 1)
+    top, bottom = (v[:, None, None] for v in _within(low, high, total.shape[1] - 1))
+    inside = _sum_at(total, right, bottom) - _sum_at(total, right, top)
+    inside += _sum_at(total, left, top) - _sum_at(total, left, bottom)
     return np.asarray(np.maximum(inside, 0) / ((right - left) * (bottom - top)))
 
 

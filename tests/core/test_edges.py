@@ -42,8 +42,8 @@ def test_sums_are_those_of_the_pixels() -> None:
     down[1:-1] = abs(levels[2:] - levels[:-2])
     down[0], down[-1] = abs(levels[1] - levels[0]), abs(levels[-1] - levels[-2])
     edges = edge_map(grey)
-    assert np.array_equal(edges.across[1:, 1:], across.cumsum(0).cumsum(1))
-    assert np.array_equal(edges.down[1:, 1:], down.T.cumsum(0).cumsum(1))
+    assert np.array_equal(edges.across[1:, 1:], across.T.cumsum(0).cumsum(1))
+    assert np.array_equal(edges.down[1:, 1:], down.cumsum(0).cumsum(1))
     assert edges.mean == pytest.approx(across.mean() + down.mean())
     # a box of 20 px: strips are one pixel thick, moved by half pixels
     x1, y1, x2, y2 = box = (15, 10, 35, 30)
