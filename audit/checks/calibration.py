@@ -32,10 +32,10 @@ from audit.trust.prevalence import Witness, prevalence, shift
 
 RATE = 0.05
 """Share of the annotations that each kind of mistake is planted into, and taken to have hit until more is known."""
-COST_FRAMES = 500
-"""Frames that evidence is gathered of again, all repetitions together: bounds the cost."""
-MOST_REPEATS = 8
-"""More copies of a small task tell little that is new."""
+COST_FRAMES = 1000
+"""Labelled frames, all repetitions together: bounds the cost. A larger task is its own repetition."""
+MOST_REPEATS = 32
+"""More copies of a small task tell little that is new; with fewer, scores hang on where mistakes happened to fall."""
 COUNTED_FRAMES = 1000
 """Frames whose likely mistakes are added up to estimate how many there are."""
 FEWEST = 5
@@ -85,7 +85,7 @@ def learnt(evidence: Evidence, n_labels: int, habits: Habits, prior: Weights) ->
     estimated at the end, and the scores are shifted by that (``audit.trust.prevalence``).
     """
     sample = evidence.sample
-    frames = len(np.unique(sample.annotations.frame))
+    frames = len(np.unique(sample.annotations.frame)) * sample.step
     copies = min(MOST_REPEATS, max(1, COST_FRAMES // max(frames, 1)))
     usual = habits if sample.step > 1 else None
     parts = list(examples(sample, evidence.frame_hw, n_labels, usual, copies, habits.kin))
