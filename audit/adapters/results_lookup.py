@@ -36,6 +36,7 @@ class Images:
         ids = frames.image_id[self._frame_of_picture].tolist()
         self._ids = _index((image_id, picture) for picture, image_id in enumerate(ids) if image_id >= 0)
         self._found: dict[tuple[Key | None, str | None], int] = {}
+        self._named: dict[int, str] = {}
 
     def size_hw(self, picture: int) -> tuple[int, int]:
         """Height and width as the source states them, zeros if unknown."""
@@ -43,7 +44,9 @@ class Images:
         return int(self._frames.height[frame]), int(self._frames.width[frame])
 
     def find(self, row: Mapping[str, Any]) -> int:
-        """The picture a row means, ``UNKNOWN`` or ``AMBIGUOUS``. Raises RowError if it names none.
+        """The picture a row means, ``UNKNOWN`` or ``AMBIGUOUS``.
+
+        Raises RowError if it names none, or one that rows of another file of the same name were taken for.
 
         A CVAT task's number and the frame's number in it (``task``, ``frame``) go before ids and names, which
         repeat between the tasks of a project.
@@ -60,8 +63,23 @@ class Images:
         if pair not in self._found:
             if len(self._found) == REMEMBERED:
                 self._found.clear()
-            self._found[pair] = _first([*self._by_name(name), *self._by_id(image_id)])
+            found = _first([*self._by_name(name), *self._by_id(image_id)])
+            said = self._listed.get(image_id) if name is None and image_id is not None else name
+            if found >= 0 and said is not None:
+                self._check_one_file(found, said)
+            self._found[pair] = found
         return self._found[pair]
+
+    def _check_one_file(self, picture: int, name: str) -> None:
+        """Raises RowError if rows before gave the picture a path that is of another file."""
+        before = self._named.setdefault(picture, name)
+        one, other = (PurePosixPath(_plain(text)).parts[::-1] for text in (before, name))
+        if any(a != b for a, b in zip(one, other, strict=False)):
+            own = self._frames.name[self._frame_of_picture[picture]]
+            raise RowError(
+                f"{_shown(name)} and {_shown(before)} both fit the image {_shown(own)}; "
+                "leave out the predictions of images that are not audited"
+            )
 
     # most files name their images by id alone, so that the other ways are prepared only when a row needs them
     @cached_property

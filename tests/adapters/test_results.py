@@ -115,6 +115,20 @@ def test_a_name_in_two_tasks_is_ambiguous_and_counted(tmp_path: Path) -> None:
     assert results.notes == ("results.json: of 2 rows 1 name several images at once (first row 1: image_id 1)",)
 
 
+@pytest.mark.parametrize("own", ["1.jpg", "val/1.jpg"])
+def test_files_of_two_folders_never_become_one_image(tmp_path: Path, own: str) -> None:
+    row = {"category_name": "cat", "bbox": [1, 2, 3, 4], "score": 0.5}
+    paths = ["val/1.jpg", "/data/set/val/1.jpg", "1.jpg"]  # one file, more or less of its path told
+    results = opened(tmp_path, [{**row, "file_name": path} for path in paths], source([own]))
+    assert (len(of(results, 0)), results.notes) == (3, ())
+    both = [{**row, "file_name": "val/1.jpg"}, {**row, "file_name": "train/1.jpg"}]
+    listed = [{"id": i, "file_name": both[i]["file_name"]} for i in range(2)]
+    by_id = {"images": listed, "annotations": [{**row, "image_id": i} for i in range(2)]}
+    for content in (both, both[::-1], by_id):
+        with pytest.raises(UsageError, match=r"row 2: .*val/1\.jpg.* fit the image"):
+            opened(tmp_path, content, source([own]))
+
+
 def test_unknown_images_are_counted_and_all_unknown_is_an_error(tmp_path: Path) -> None:
     lost = {**ROW, "image_id": 9}
     assert "of 3 rows 2 name an image that is not here (first row 2" in opened(tmp_path, [ROW, lost, lost]).notes[0]
