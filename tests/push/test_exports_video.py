@@ -234,6 +234,19 @@ def test_other_shapes_than_boxes_are_not_moved(tmp_path: Path) -> None:
     assert elements(pushed(run, expected=1).find("track")) == elements(before)
 
 
+@pytest.mark.parametrize("broken", ['xtl="nan"', 'xtl="a"', 'rotation="a" xtl="1"', ""])
+def test_a_track_with_a_place_that_is_no_number_is_left_as_it_is(tmp_path: Path, broken: str) -> None:
+    run = audited(tmp_path, dense(4, KEYS).replace('xtl="15.00"', broken))
+    run.finding(T.EXTRA_ANNOTATION, 4, frames=5, first_frame=25, last_frame=29)
+    run.accept_all()
+    before = ElementTree.fromstring(Path(run.snapshot.source).read_bytes()).find("track")
+    assert elements(pushed(run, expected=1).find("track")) == elements(before)
+    assert (
+        "a coordinate or rotation that is no number"
+        in CliRunner().invoke(push, [str(run.path), "--as", "fixes"]).stdout
+    )
+
+
 def hidden(rng: np.random.Generator) -> tuple[str, Keyframes]:
     """A track with random keyframes, some of which hide it, as CVAT writes it; and these keyframes."""
     at = np.sort(rng.choice(FRAMES, int(rng.integers(2, 7)), replace=False)).tolist()

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import replace
+from math import isfinite
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement
 
@@ -131,6 +132,8 @@ class _Boxes:
                 self._at[at] = element
         if any(e.tag != "box" for e in self._at.values()):
             raise Unfit("in a copy only boxes of a track can be moved")
+        if not all(isfinite(value) for e in self._at.values() for value in _coordinates(e)):
+            raise Unfit("a box of the track has a coordinate or rotation that is no number")
         self._keys = {n: _raw(n, e) for n, e in sorted(self._at.items()) if _is_key(e)}
 
     def edit(self, correction: Correction, size_hw: tuple[int, int]) -> None:
@@ -187,12 +190,18 @@ def _same(one: Raw | None, other: Raw | None) -> bool:
     return near and all(one.get(fact) == other.get(fact) for fact in ("rotation", "occluded", "outside", "attributes"))
 
 
+def _coordinates(element: Element) -> list[float]:
+    """The four corners and the rotation; NaN for what is no number."""
+    return [*(number(element.get(corner)) for corner in CORNERS), number(element.get("rotation", 0))]
+
+
 def _raw(at: int, element: Element) -> dict[str, Any]:
+    *points, rotation = _coordinates(element)
     return {
         "type": "rectangle",
         "frame": at,
-        "points": [number(element.get(corner)) for corner in CORNERS],
-        "rotation": number(element.get("rotation", 0)),
+        "points": points,
+        "rotation": rotation,
         "occluded": flag(element.get("occluded")),
         "outside": not shown(element),
         "attributes": [(a.get("name"), a.text) for a in element.findall("attribute")],
