@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.adapters.pictures import MAX_PIXELS, PictureError, decode_rgb, open_image
+from audit.adapters.pictures import MAX_PIXELS, UNREADABLE, PictureError, decode_rgb, open_image
 from audit.checks.look_alikes import Differences
 from audit.core.annotations import Frames
 from audit.core.boxes import area
@@ -127,7 +127,7 @@ def hash_of(data: bytes) -> np.uint64:
                     return nothing
                 image.draft("L", THUMBNAIL_WH)
                 return difference_hash(np.asarray(image.convert("L")))
-    except (OSError, ValueError, SyntaxError, MemoryError):
+    except UNREADABLE:
         return nothing
 
 

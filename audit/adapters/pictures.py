@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
 import warnings
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +35,11 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+UNREADABLE = (
+    OSError, ValueError, SyntaxError, TypeError, MemoryError, RuntimeError, LookupError, ArithmeticError, EOFError,
+    struct.error, zlib.error,
+)  # fmt: skip
+"""What Pillow's readers raise for damaged files; of a DDS even NotImplementedError, a RuntimeError."""
 EXTENSIONS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "TIFF": ".tif", "GIF": ".gif"}
 
 
@@ -46,7 +53,7 @@ def size_hw(data: bytes) -> tuple[int, int]:
         try:
             # Pillow tells a TIFF's size as shown by itself
             turned = image.format != "TIFF" and image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
-        except (OSError, ValueError, SyntaxError) as error:  # of a PNG, Pillow reads everything to find it
+        except UNREADABLE as error:  # of a PNG, Pillow reads everything to find it
             raise PictureError(f"is not a whole image ({error})") from None
         return (image.width, image.height) if turned else (image.height, image.width)
 
@@ -67,7 +74,7 @@ def decode_rgb(data: bytes, stated_hw: tuple[int, int] = (0, 0)) -> NDArray[np.u
                 raise PictureError(f"is {shown_hw[1]} x {shown_hw[0]} px, expected {stated_hw[1]} x {stated_hw[0]}")
             chosen = image if stated_hw == raw_hw != shown_hw else shown
             return np.asarray(chosen if chosen.mode == "RGB" else _to_rgb(chosen))
-        except (OSError, ValueError, SyntaxError, TypeError, MemoryError) as error:
+        except UNREADABLE as error:
             raise PictureError(f"is not a whole image ({error})") from None
 
 
@@ -92,7 +99,7 @@ def _opened(data: bytes) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image = open_image(io.BytesIO(data))
-    except (OSError, ValueError, SyntaxError) as error:
+    except UNREADABLE as error:
         raise PictureError(f"is not an image ({type(error).__name__})") from None
     if image.width * image.height > MAX_PIXELS:
         megapixels = image.width * image.height / 1e6

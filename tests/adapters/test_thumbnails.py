@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from audit.adapters.pictures import ORIENTATION
+from audit.adapters.pictures import ORIENTATION, PictureError, decode_rgb, size_hw
 from audit.adapters.thumbnails import grey_thumbnail
 from audit.core.edges import SIDE
 
@@ -59,6 +59,37 @@ def test_turned_as_it_is_shown_unless_its_size_says_otherwise(tmp_path: Path, su
     assert shown.shape == (320, 240) and shown[:140].min() > 200 and shown[180:].max() < 20
     assert raw.shape == (240, 320) and raw[:, :140].min() > 200
     assert np.array_equal(shown, unknown)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_every_turn_is_that_of_the_whole_picture(tmp_path: Path, suffix: str, turn: int) -> None:
+    path, exif = tmp_path / f"a.{suffix}", Image.Exif()
+    exif[ORIENTATION] = turn
+    corner = np.zeros((200, 320, 3), np.uint8)
+    corner[:90, :200] = 250
+    Image.fromarray(corner).save(path, exif=exif)
+    data = path.read_bytes()
+    for hw in (size_hw(data), (200, 320), (0, 0)):
+        grey = grey_thumbnail(path, hw)
+        assert grey is not None and np.abs(grey - decode_rgb(data, hw).mean(axis=2)).mean() < 3
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_a_picture_of_another_size_is_none(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    picture(100, 60).save(path)
+    assert grey_thumbnail(path, (100, 60)) is None and grey_thumbnail(path, (60, 90)) is None
+
+
+def test_a_damaged_picture_of_a_kind_that_fails_otherwise_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.dds"
+    picture(8, 8).save(path)
+    data = path.read_bytes()
+    path.write_bytes(data[:80] + bytes(4) + data[84:])  # no flags of a pixel format
+    assert grey_thumbnail(path, (8, 8)) is None
+    with pytest.raises(PictureError, match="not an image"):
+        size_hw(path.read_bytes())
 
 
 def test_of_a_stereo_picture_the_first_one(tmp_path: Path) -> None:
