@@ -47,12 +47,13 @@ def test_a_folder_that_cannot_be_written_costs_nothing(tmp_path: Path) -> None:
 
 GOOD: dict[str, Any] = {"labels": ["a"], "task": "detect", "stride": 32, "end_to_end": False, "fixed_hw": None}
 WRONG: dict[str, tuple[Any, ...]] = {
-    "labels": ("abc", [1]), "task": ("pose",), "stride": (1.5,), "end_to_end": (1,), "fixed_hw": ([1], 5, ["a", "b"]),
+    "labels": ("abc", [1]), "task": ("pose",), "stride": (1.5, 0), "end_to_end": (1,),
+    "fixed_hw": ([1], 5, ["a", "b"], [640, float("inf")], [640, 0]),
 }  # fmt: skip
 DAMAGED = [[], "x", 7, {}, *({**GOOD, key: value} for key, values in WRONG.items() for value in values)]
 
 
-@pytest.mark.parametrize("said", [*map(json.dumps, DAMAGED), "", "{", "\udcff"])
+@pytest.mark.parametrize("said", [*map(json.dumps, DAMAGED), "", "{", "[" * 100_000, "\udcff"])
 def test_damaged_facts_are_none(tmp_path: Path, said: str) -> None:
     (tmp_path / "m.onnx.facts.json").write_bytes(said.encode("utf-8", "surrogateescape"))
     assert kept_facts(tmp_path / "m.onnx") is None

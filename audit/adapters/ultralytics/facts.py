@@ -18,7 +18,7 @@ def kept_facts(model: Path) -> ModelFacts | None:
     try:
         said = json.loads(_beside(model).read_text(encoding="utf-8"))
         return _facts(said)
-    except (OSError, ValueError, TypeError, LookupError):
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
         return None
 
 
@@ -39,10 +39,15 @@ def _facts(said: dict[str, Any]) -> ModelFacts:
         isinstance(labels, list)
         and all(isinstance(label, str) for label in labels)
         and said["task"] in TASKS
-        and type(said["stride"]) is int
+        and _is_size(said["stride"])
         and type(said["end_to_end"]) is bool
+        and (fixed is None or (len(fixed) == 2 and all(map(_is_size, fixed))))
     )
     if not right:
         raise ValueError("facts of another kind")
-    fixed_hw = None if fixed is None else (int(fixed[0]), int(fixed[1]))
+    fixed_hw = None if fixed is None else (fixed[0], fixed[1])
     return ModelFacts(tuple(labels), said["task"], said["stride"], said["end_to_end"], fixed_hw)
+
+
+def _is_size(value: object) -> bool:
+    return type(value) is int and value > 0
