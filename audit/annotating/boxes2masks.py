@@ -25,6 +25,7 @@ from audit.asking import Cache
 from audit.core.annotations import Predictions, Problem, ShapeType, Snapshot
 from audit.core.labels import listing
 from audit.core.table import objects
+from audit.core.words import amount
 from audit.errors import UsageError
 from audit.loop.masks_of_boxes import (
     Cut,
@@ -183,10 +184,15 @@ def _left_out(snapshot: Snapshot) -> list[Problem]:
     a = snapshot.annotations
     single = (a.shape == ShapeType.RECTANGLE) & ~a.track
     flat = Counter(int(a.frame[r]) for r in np.flatnonzero(single).tolist() if prompt(snapshot, r) is None)
-    said = [Problem(str(snapshot.frames.name[f]), f"{n} rectangles without area left out") for f, n in flat.items()]
+    said = [
+        Problem(str(snapshot.frames.name[f]), f"{amount(n, 'rectangle')} without area left out")
+        for f, n in flat.items()
+    ]
     tracks = len(np.unique(a.annotation_id[(a.shape == ShapeType.RECTANGLE) & a.track]))
     if tracks:
-        said.append(Problem(snapshot.source, f"{tracks} tracks of rectangles left out: tracks stay as they are"))
+        said.append(
+            Problem(snapshot.source, f"{amount(tracks, 'track')} of rectangles left out: tracks stay as they are")
+        )
     return said
 
 

@@ -12,6 +12,7 @@ import click
 
 from audit.cli.options import RUN
 from audit.core.decisions import Decision, Verdict
+from audit.core.words import amount
 from audit.errors import UsageError
 
 COLUMNS = ("finding", "verdict", "label", "reviewer")
@@ -62,7 +63,8 @@ def decide(  # noqa: PLR0913, PLR0917 - one parameter per option
     made += _from_csv(file, who, ids) if file else []
     _check(made, opened.labels)
     append(run, made)
-    click.echo(f"{len(made)} decisions noted. What they change: cvat-audit push {run} --as fixes")
+    what = "What it changes" if len(made) == 1 else "What they change"
+    click.echo(f"{amount(len(made), 'decision')} noted. {what}: cvat-audit push {run} --as fixes")
 
 
 def _decision(text: str, verdict: Verdict, label: str, who: str, ids: Sequence[str]) -> Decision:

@@ -15,6 +15,7 @@ import click
 
 from audit.cli.options import RUN
 from audit.cli.progress import TerminalProgress, printable
+from audit.core.words import amount
 from audit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def pull_issues(run: Path, auth: str | None, as_json: bool) -> None:
         for comment in reply.comments:
             click.echo(printable(f"    {comment.author}: {comment.text}"))
     new = sum(len(r.decisions) for r in replies)
-    click.echo(f"{len(replies)} issues of this run, {new} new decisions.")
+    click.echo(f"{amount(len(replies), 'issue')} of this run, {amount(new, 'new decision')}.")
 
 
 def decided(dry_run: bool, yes: bool) -> bool:

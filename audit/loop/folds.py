@@ -16,6 +16,7 @@ from audit.core.annotations import Annotations, Frames
 from audit.core.labels import listing
 from audit.core.likeness import UNKNOWN, Hashes, distance, near_pairs
 from audit.core.table import BoolArray, IntArray
+from audit.core.words import amount
 
 ALIKE_BITS = 6
 """Pictures whose 64-bit hashes differ in at most this many bits count as the same one, anywhere."""
@@ -103,7 +104,7 @@ def plan(frames: Frames, group: IntArray, objects: IntArray, names: tuple[str, .
     trained = _trained(fold, labelled, seed)
     labels, notes = _learnable(fold, objects, names)
     if possible < folds:
-        notes = (f"{possible} folds instead of {folds}: the pictures form no more groups", *notes)
+        notes = (f"{amount(possible, 'fold')} instead of {folds}: the pictures form no more groups", *notes)
     if not trained[~labelled].all():
         left_out = int((~trained).sum())
         notes += (f"{left_out} of {int((~labelled).sum())} pictures without objects are judged but not learnt from",)

@@ -119,7 +119,7 @@ def _reviewers(pace: Mapping[str, Pace]) -> list[str]:
     rows = []
     for name, p in pace.items():
         times = f"median {p.median:.1f} s, nine in ten below {p.slow:.1f} s" if p.timed else "no times noted"
-        rows.append((name, f"{p.verdicts:,} verdicts", times))
+        rows.append((name, amount(p.verdicts, "verdict"), times))
     return _table(rows)
 
 

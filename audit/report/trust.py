@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from audit import decisions
 from audit.calibration import Calibration, read_calibration
+from audit.core.words import amount
 from audit.report.plots import BOTTOM, LEFT, RIGHT, TOP, WIDTH, percent
 from audit.runs import RunFolder
 from audit.trust.calibrated import Reliability
@@ -93,7 +94,7 @@ def _judged(told: Remaining) -> list[Diagram]:
     if t is None:
         return []
     words = (
-        f"{told.judged:,} verdicts so far: calibration error {100 * t.error:.1f} points, "
+        f"{amount(told.judged, 'verdict')} so far: calibration error {100 * t.error:.1f} points, "
         f"{100 * t.learnt_error:.1f} for chances corrected by the other verdicts. {_highest(t.bins)}"
     )
     return [Diagram("Scores against verdicts", t.bins, words)]
@@ -125,7 +126,7 @@ def diagram_svg(diagram: Diagram) -> Markup:
         parts.append(f'<text class="count" x="{left - 5}" y="{float(y(at)) + 3.5:.1f}">{words}</text>')
     parts.append(f'<line class="threshold" x1="{x(0)}" y1="{y(0)}" x2="{x(1)}" y2="{y(1)}"/>')
     for expected, share, low, high, count in zip(*(v.tolist() for v in diagram.bins.columns().values()), strict=True):
-        told = f"{count:,} findings around {percent(expected)}: {percent(share)} real"
+        told = f"{amount(count, 'finding')} around {percent(expected)}: {percent(share)} real"
         parts.append(f'<line class="range" x1="{x(expected)}" x2="{x(expected)}" y1="{y(low)}" y2="{y(high)}"/>')
         parts.append(f'<circle class="dot" cx="{x(expected)}" cy="{y(share)}" r="4"><title>{told}</title></circle>')
     opening = f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{diagram.title}">'

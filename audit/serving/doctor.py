@@ -13,6 +13,7 @@ from typing import Any
 
 from audit.adapters.cvat.patience import line_of
 from audit.adapters.ultralytics.weights import KNOWN_WEIGHTS
+from audit.core.words import amount
 from audit.doctor import Check
 from audit.errors import AuditError, UsageError
 from audit.serving.asking import Answer, NoAnswerError, address_fault, get
@@ -133,7 +134,7 @@ def _dashboard(address: str) -> tuple[Check, Mapping[str, Any]]:
     if not isinstance(listed, dict):
         return Check(name, False, "answers, but not as Nuclio does", OTHER_PROGRAM), {}
     advice = "deploy one: scripts/deploy_functions serverless/yolo"
-    detail = f"{len(listed)} functions in CVAT's project" if listed else "no function in the project 'cvat'"
+    detail = f"{amount(len(listed), 'function')} in CVAT's project" if listed else "no function in the project 'cvat'"
     return Check(name, bool(listed), detail, "" if listed else advice), listed
 
 
@@ -236,9 +237,9 @@ def _cvat(cvat: CvatList, listed: Mapping[str, Any]) -> Check:
     ids = {str(entry.get("id")) for entry in entries}
     lost = sorted(set(listed) - ids)
     if lost:
-        detail = f"{len(ids)} functions; the dashboard also has {line_of(', '.join(lost), 200)}"
+        detail = f"{amount(len(ids), 'function')}; the dashboard also has {line_of(', '.join(lost), 200)}"
         return Check(name, False, detail, "does CVAT ask another Nuclio? Its CVAT_NUCLIO_HOST and CVAT_NUCLIO_PORT say")
-    return Check(name, bool(ids), f"{len(ids)} functions", "" if ids else "deploy one; then reload CVAT's page")
+    return Check(name, bool(ids), amount(len(ids), "function"), "" if ids else "deploy one; then reload CVAT's page")
 
 
 def _cvat_advice(said: str) -> str:

@@ -229,7 +229,7 @@ def test_other_shapes_and_labels_are_left_alone(scene: Scene) -> None:
     scene.server.set_annotations(scene.jobs[0], {"shapes": shapes, "tags": [], "tracks": [track]})
     done = run(scene, "--yes", "--label", "car", "--frames", "0-2")
     assert (done.exit_code, kinds(scene)["mask"]) == (0, 1), done.output
-    assert "1 tracks of rectangles left out" in done.stderr
+    assert "1 track of rectangles left out" in done.stderr
     assert isinstance(run(scene, "--label", "lorry").exception, UsageError)
     box = told(scene, "--as", "box", "--label", "person", "--frames", "2-2", "--min-score", "0", "--min-overlap", "0.1")
     assert "turned" in box["changes"][0]["reason"]

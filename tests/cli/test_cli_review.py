@@ -34,6 +34,13 @@ def test_wrong_use_is_one_line(cvat_audit: Command, tmp_path: Path) -> None:
     assert "--reviewer" in cvat_audit("review", "nowhere").stderr
 
 
+def test_one_decision_is_one_decision(cvat_audit: Command, tmp_path: Path) -> None:
+    run = save_run(tmp_path / "run", **real_tables(tmp_path))
+    done = cvat_audit("decide", "run", "--reject", str(run.findings().id[0]), "--reviewer", "ann")
+    assert done.stdout.startswith("1 decision noted. What it changes:")
+    assert "ann  1 verdict " in cvat_audit("review-report", "run").stdout
+
+
 def test_a_report_for_people_and_for_programs(cvat_audit: Command, tmp_path: Path) -> None:
     run = save_run(tmp_path / "run", **real_tables(tmp_path))
     decisions.append(run.path, [Decision(str(run.findings().id[0]), Verdict.ACCEPT, "ann", "1", 1.2)])

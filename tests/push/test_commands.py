@@ -179,7 +179,7 @@ def test_issues_and_what_people_made_of_them(place: Place, audited: Audited) -> 
     assert stored.read(audited.path)[-1].verdict is Verdict.UNDONE
     assert "0 new decisions" in call(pull_issues, audited.path).stdout
     place.call("PATCH", f"/issues/{by_frame[0]['id']}", {"resolved": True})
-    assert "1 new decisions" in call(pull_issues, audited.path).stdout
+    assert "1 new decision." in call(pull_issues, audited.path).stdout
 
 
 def test_ids_may_be_short_if_they_are_clear(audited: Audited) -> None:

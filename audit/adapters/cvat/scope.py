@@ -159,7 +159,9 @@ def _ordinary_jobs(scope: Scope, connection: Connection, task_id: int, selection
         if _kind(raw) == "ground_truth":
             count = raw.get("frame_count", "?")
             scope.notes.append(f"ground-truth job {raw['id']} of task {task_id} left out ({amount(count, 'frame')})")
-    scope.notes.extend(f"{n} consensus replicas of job {parent} left out" for parent, n in sorted(replicas.items()))
+    scope.notes.extend(
+        f"{amount(n, 'consensus replica')} of job {parent} left out" for parent, n in sorted(replicas.items())
+    )
     ordinary = [raw for raw in listed if _kind(raw) == "annotation"]
     chosen = [raw for raw in ordinary if selection.takes(job_of(raw))]
     if len(chosen) < len(ordinary):
@@ -241,7 +243,13 @@ def _note_honeypots(scope: Scope, connection: Connection, task: Raw) -> None:
     except Refused:  # it only serves a note
         return
     count = len(layout.get("honeypot_frames") or ())
-    scope.notes.append(f"{count} frames of task {task['id']} are honeypots: copies of validation frames")
+    if count:
+        are = (
+            "is a honeypot: a copy of a validation frame"
+            if count == 1
+            else "are honeypots: copies of validation frames"
+        )
+        scope.notes.append(f"{amount(count, 'frame')} of task {task['id']} {are}")
 
 
 def _kind(raw: Raw) -> str:

@@ -115,4 +115,7 @@ def _repeated_ids(single_ids: Sequence[int]) -> tuple[str, ...]:
     repeated = values[counts > 1]
     if not len(repeated):
         return ()
-    return (f"{len(repeated)} annotation ids stand for several shapes (id {repeated[0]} first); all shapes are kept",)
+    stand = f"annotation id {repeated[0]} stands"
+    if len(repeated) > 1:
+        stand = f"{len(repeated):,} annotation ids stand (id {repeated[0]} first)"
+    return (f"{stand} for several shapes; all shapes are kept",)

@@ -100,7 +100,7 @@ def test_other_kinds_of_jobs_and_deleted_frames_are_left_out_and_said(cvat: Fake
     assert snapshot.annotations.xyxy.tolist() == [[5, 5, 6, 6]]
     assert snapshot.problems == ()
     assert sorted(snapshot.notes) == [
-        f"1 consensus replicas of job {first} left out",
+        f"1 consensus replica of job {first} left out",
         f"1 deleted frame of job {first} left out",
         f"ground-truth job {truth} of task {task} left out (2 frames)",
     ]

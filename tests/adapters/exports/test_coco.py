@@ -134,7 +134,7 @@ def test_repeated_ids(read):
     data["images"].append({"id": 10, "file_name": "again.png"})
     snapshot = read({NAME: json.dumps(data)})
     assert len(snapshot.annotations) == 2 and len(snapshot.frames) == 2
-    assert "1 annotation ids stand for several shapes" in snapshot.notes[0]
+    assert "stands for several shapes" in snapshot.notes[0]
     assert snapshot.problems[0].where == "image 'again.png'"
 
 
