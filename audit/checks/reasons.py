@@ -188,7 +188,10 @@ class _Wording:
             against = f"{label} at no more than {_percent(self._left[i])}"
         elif self._best[i]:
             against = f"the {label} predicted here at {_percent(self._best[i])} fits another label better"
-        return f"{_capital(_a(self._suggested[i]))} is predicted here at {_percent(self._score[i])}; {against}."
+        seen, iou = f"predicted here at {_percent(self._score[i])}", self._iou[i]
+        if iou < MATCH_IOU:
+            seen = f"predicted at {_percent(self._score[i])}, overlapping this shape by {_percent(iou)} (IoU)"
+        return f"{_capital(_a(self._suggested[i]))} is {seen}; {against}."
 
     def _extra(self, i: int) -> str:
         label, best, left = self._label[i], self._best[i], self._left[i]

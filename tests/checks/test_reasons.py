@@ -124,6 +124,20 @@ def test_a_wrong_label_does_not_deny_what_lies_close() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("iou", "words"),
+    [
+        (0.2, "is predicted here at 50 %"),
+        (0.19, "is predicted at 50 %, overlapping this shape by 19 % (IoU)"),
+        (0.003, "is predicted at 50 %, overlapping this shape by less than 1 % (IoU)"),
+    ],
+)
+def test_what_hardly_overlaps_a_wrong_label_is_not_said_to_be_here(iou: float, words: str) -> None:
+    of = {"suggested_label": [1], "prediction_score": [0.5], "iou": [iou]}
+    told = said(T.MISMATCHING_LABEL, [(BOX, 0)], [(BOX, 1, 0.5)], **of)
+    assert told == f"An umbrella {words}; no person is predicted here, not even at 1 %."
+
+
 def test_the_overlap_told_is_that_with_the_box_proposed() -> None:
     labels: Labelled = [(BOX, 0)]
     predictions: Predicted = [([100.0, 100, 300, 220], 0, 0.9), ([100.0, 100, 300, 280], 0, 0.02)]
