@@ -19,8 +19,8 @@ KEPT_PICTURES = 320
 """Pictures kept, small as they are (25 MB): mistakes are planted into so many, and looked at again."""
 _BESIDE = ThreadPoolExecutor(2, thread_name_prefix="looking")
 """Decoding and adding up let other threads run."""
-KEPT_LOOKS = 1 << 16
-"""Boxes whose looks are kept (about 16 MB)."""
+KEPT_LOOKS = 1 << 14
+"""Boxes whose looks are kept (about 4 MB): those of some hundred frames that mistakes are planted into."""
 
 
 class Looking:
