@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from audit.adapters.pictures import PictureError, decode_rgb, open_image, size_hw
+from audit.adapters.pictures import UNREADABLE, PictureError, decode_rgb, open_image, size_hw
 from audit.core.annotations import Annotations, Frames, Problem, Snapshot, comparable
 from audit.core.likeness import Hashes, difference_hash
 from audit.core.table import BoolArray, IntArray
@@ -100,7 +100,7 @@ def _plain(data: bytes) -> tuple[str, Any]:
                 return "", None
             image.draft("L", THUMBNAIL)
             return PLAIN[image.format], np.asarray(image.convert("L"))  # decodes it, so that a broken one shows here
-    except (OSError, ValueError, SyntaxError, MemoryError):
+    except UNREADABLE:
         return "", None
 
 

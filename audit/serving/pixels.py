@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.adapters.pictures import ORIENTATION, PictureError, decode_rgb, open_image
+from audit.adapters.pictures import ORIENTATION, UNREADABLE, PictureError, decode_rgb, open_image
 from audit.adapters.ultralytics.environment import load_opencv
 
 _BESIDE = ThreadPoolExecutor(2, thread_name_prefix="whole")
@@ -44,7 +44,7 @@ def read_header(data: bytes) -> Header:
                 turn = image.getexif().get(ORIENTATION)
                 return Header(image.width, image.height, next((n for n in range(1, 9) if n == turn), 1), plain)
     # ultralytics, if it was imported first, has put an opener of its own in Pillow's place that may lack a package
-    except (OSError, ValueError, SyntaxError, ImportError) as error:
+    except (*UNREADABLE, ImportError) as error:
         raise PictureError(f"is not an image ({type(error).__name__})") from None
 
 
@@ -78,7 +78,7 @@ def _check_whole(data: bytes) -> None:
         with open_image(io.BytesIO(data)) as image:
             image.draft("L", (max(image.width // 8, 1), max(image.height // 8, 1)))
             image.load()
-    except (OSError, ValueError, SyntaxError, MemoryError) as error:
+    except UNREADABLE as error:
         raise PictureError(f"is not a whole image ({error})") from None
 
 
