@@ -107,7 +107,7 @@ def test_a_function_of_that_cvat(cvat_audit: Command, server: FakeCvat, task: in
     assert done.returncode == 0, done.stderr
     found = json.loads(cvat_audit("findings", "out", "--json").stdout)
     assert [(f["type"], f["frame"]) for f in found] == [("missing_annotation", 3)]
-    assert "score" in done.stderr
+    assert "does not pass a function's scores on" in done.stdout
 
 
 def test_wrong_token(cvat_audit: Command, server: FakeCvat, task: int, results: Path) -> None:

@@ -54,7 +54,8 @@ def test_what_is_to_be_done_at_exit_is_done() -> None:
         "class Held: pass\n"
         "held = Held()\n"
         "weakref.finalize(held, print, 'tidied')\n"
-        "atexit.register(lambda: print('done', gc.get_freeze_count()))\n"
+        "before = gc.get_freeze_count()\n"
+        "atexit.register(lambda: print('done', gc.get_freeze_count() - before))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, set(done.stdout.split())) == (0, {"tidied", "done", "0"}), done.stderr
