@@ -135,6 +135,19 @@ def test_long_words_do_not_break_the_layout(browser: Any, hostile: Path) -> None
     assert visit.page.evaluate("document.documentElement.scrollWidth") == 390
 
 
+def test_what_a_report_was_made_with_breaks_between_words(browser: Any, run_of: Callable[..., RunFolder]) -> None:
+    types, kept = ["duplicate_annotation", "inconsistent_frames"], {"ultralytics-opencv-headless": "8.4.190"}
+    settings = {"allow_unmatched": False, "types": types, "name": "<b>a_b</b>"}
+    page = Visit(browser, report(run_of(settings=settings, versions={"torch": "2.13.0+cpu", **kept}))).page
+    facts = page.locator(".facts dl")
+    assert facts.nth(0).locator("dd").all_inner_texts() == ["no", ", ".join(types), "<b>a_b</b>"]
+    lines = "e => { const r = document.createRange(); r.selectNodeContents(e); return r.getClientRects().length }"
+    versions = page.locator(".facts > div", has_text="Versions").locator("dd bdi")
+    assert versions.all_inner_texts()[-2:] == ["2.13.0+cpu", "8.4.190"]
+    assert [versions.nth(i).evaluate(lines) for i in range(versions.count())] == [1] * versions.count()
+    assert facts.nth(0).locator("wbr").count() == 4
+
+
 def test_filters_work_with_the_keyboard(browser: Any, real_run: RunFolder) -> None:
     page = Visit(browser, report(real_run)).page
     page.select_option("#kind", "missing_annotation")

@@ -18,7 +18,7 @@ from audit.report.html import headline, write_report
 from audit.runs import RunFolder
 from tests.report.conftest import Silent
 
-VOID = {"meta", "img", "input", "br", "link"}
+VOID = {"meta", "img", "input", "br", "link", "wbr"}
 
 
 class Page(HTMLParser):
