@@ -32,7 +32,7 @@ from audit.trust.prevalence import Witness, prevalence, shift
 
 RATE = 0.05
 """Share of the annotations that each kind of mistake is planted into, and taken to have hit until more is known."""
-COST_FRAMES = 1000
+COST_FRAMES = 500
 """Labelled frames, all repetitions together: bounds the cost. A larger task is its own repetition."""
 MOST_REPEATS = 32
 """More copies of a small task tell little that is new; with fewer, scores hang on where mistakes happened to fall."""

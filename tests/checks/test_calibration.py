@@ -125,7 +125,7 @@ def test_the_rate_moves_all_of_a_type_alike() -> None:
     evidence = seen_well(0.02)
     habits = habits_of(evidence, 3)
     told = learnt(evidence, 3, habits, PRIOR)
-    parts = list(examples(evidence.sample, evidence.frame_hw, 3, None, 12, habits.kin))
+    parts = list(examples(evidence.sample, evidence.frame_hw, 3, None, 6, habits.kin))
     for kind, before in PRIOR.items():
         difference = told.weights[kind] - weights_from([p[kind] for p in parts], before)
         assert difference[0] == pytest.approx(shift(told.rates[kind], RATE))
