@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import re
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audit.errors import ServiceError, UsageError
+from audit.locks import locked
 
 MARK = ".cvat-audit"
 """A file that says whose folder it is, also while there is no manifest yet."""
@@ -62,19 +62,9 @@ def alone(out: Path) -> Iterator[None]:
 
     Raises UsageError if another does already, ServiceError if the folder cannot be written.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        mark = (out / MARK).open("a")
-    except OSError as error:
-        raise ServiceError(f"cannot write to {out}: {error.strerror or error}") from error
-    with mark:
-        try:
-            fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            said = f"another cvat-audit is writing to {out} just now. Wait until it has ended, or give another --out."
-            raise UsageError(said) from None
-        except OSError:  # a disk without locks: as without this
-            pass
+    with locked(
+        out / MARK, f"another cvat-audit is writing to {out} just now. Wait until it has ended, or give another --out."
+    ):
         yield
 
 

@@ -5,7 +5,6 @@ All of it lies in a folder, so that a later call takes it up; ``training.json`` 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import shutil
@@ -20,7 +19,8 @@ import numpy as np
 from audit import dataset
 from audit.core.annotations import Annotations, Frames, ShapeType, Snapshot
 from audit.dataset import Dataset
-from audit.errors import ServiceError, UsageError
+from audit.errors import UsageError
+from audit.locks import locked
 from audit.loop import schedule as defaults
 from audit.loop.folds import TooLittleError, groups, plan
 from audit.ports import AnnotationStore, Progress
@@ -78,16 +78,9 @@ def alone(folder: Path) -> Iterator[None]:
     Raises UsageError if one is at work there, or if other people's files are.
     """
     _check_own(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        stream = (folder / LOCK).open("a")
-    except OSError as error:
-        raise ServiceError(f"cannot write to {folder}: {error.strerror or error}") from error
-    with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(f"another process is training in {folder}; wait for it, or give another --out") from None
+    with locked(
+        folder / LOCK, f"another process is training in {folder}; wait for it, or give another --out"
+    ) as stream:
         stream.truncate(0)
         stream.write(MARK)
         stream.flush()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ import click
 
 from audit.adapters.cvat.address import is_address, parse_address
 from audit.adapters.cvat.credentials import Credentials, credentials_from
+from audit.adapters.digests import file_sha256
 from audit.cli.options import shown_range
 from audit.core.annotations import Snapshot
 from audit.errors import UsageError
@@ -76,24 +76,13 @@ def chosen(source: SourceOptions, what: PredictorOptions) -> dict[str, Any]:
         "job_state": source.job_state,
         "format": source.format,
         "images": None if source.images is None else str(source.images.absolute()),
-        "predictions": {path.name: _sha256(path) for path in what.results} or None,
+        "predictions": {path.name: file_sha256(path) for path in what.results} or None,
         "device": what.device,
         "runtime": what.runtime if what.models else None,
         "image_size": what.image_size if what.models else None,
         "views": list(what.views) or None,
     }
     return {name: value for name, value in facts.items() if value is not None}
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as stream:
-            while piece := stream.read(1 << 20):
-                digest.update(piece)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None
-    return digest.hexdigest()
 
 
 @contextmanager

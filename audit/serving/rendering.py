@@ -16,7 +16,8 @@ from typing import Any
 import yaml
 
 import audit
-from audit.adapters.ultralytics.weights import file_sha256, find_weights
+from audit.adapters.digests import file_sha256
+from audit.adapters.ultralytics.weights import find_weights
 from audit.core.labels import listing
 from audit.errors import ServiceError, UsageError
 from audit.serving.detecting import open_function

@@ -8,8 +8,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from audit.adapters.digests import file_sha256
 from audit.adapters.ultralytics.environment import load_ultralytics
-from audit.adapters.ultralytics.weights import KnownWeights, file_sha256, find_weights
+from audit.adapters.ultralytics.weights import KnownWeights, find_weights
 from audit.errors import UsageError
 
 KNOWN_SAM_WEIGHTS: Mapping[str, KnownWeights] = {

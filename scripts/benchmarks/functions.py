@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from audit.adapters.digests import file_sha256
 from audit.adapters.ultralytics.environment import load_opencv, load_ultralytics
 from audit.adapters.ultralytics.export import exported
-from audit.adapters.ultralytics.weights import file_sha256, find_weights
+from audit.adapters.ultralytics.weights import find_weights
 from audit.serving.host.serve import Host
 from audit.serving.sam_networks import Prompts, open_sam
 from scripts.benchmarks.functions_measure import excess, in_turns, ratio, resident_mb, workers_of

@@ -24,12 +24,13 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from audit.adapters.digests import file_sha256
 from audit.adapters.folders import cache_dir
 from audit.adapters.ultralytics.environment import load_ultralytics
 from audit.adapters.ultralytics.export import exported
 from audit.adapters.ultralytics.geometry import network_input, place
 from audit.adapters.ultralytics.runtimes import OnnxRuntime
-from audit.adapters.ultralytics.weights import file_sha256, find_weights
+from audit.adapters.ultralytics.weights import find_weights
 from audit.demo.export import picture
 from audit.demo.scenes import SCENES
 from scripts.benchmarks.output import show

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from audit.adapters.digests import file_sha256
 from audit.adapters.ultralytics.detector import open_model
 from audit.adapters.ultralytics.export import exported
 from audit.adapters.ultralytics.facts import keep_facts, kept_facts
 from audit.adapters.ultralytics.runtimes import ModelFacts, OnnxRuntime
-from audit.adapters.ultralytics.weights import file_sha256, find_weights
+from audit.adapters.ultralytics.weights import find_weights
 from audit.errors import UsageError
 
 FACTS = ModelFacts(("person", "Auto ü"), "segment", stride=64, end_to_end=True, fixed_hw=(320, 640))

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from audit.adapters.digests import file_sha256
 from audit.adapters.ultralytics import weights as module
-from audit.adapters.ultralytics.weights import KNOWN_WEIGHTS, KnownWeights, file_sha256, find_weights
+from audit.adapters.ultralytics.weights import KNOWN_WEIGHTS, KnownWeights, find_weights
 from audit.errors import ServiceError, UsageError
 
 CONTENT = b"pretend weights" * 1000

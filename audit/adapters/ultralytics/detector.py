@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from audit.adapters.digests import file_sha256
 from audit.adapters.pictures import PictureError, decode_rgb
 from audit.adapters.ultralytics.decoding import Thresholds, detections, frame_masks
 from audit.adapters.ultralytics.environment import default_device, installed_version
@@ -21,7 +22,6 @@ from audit.adapters.ultralytics.export import ExportError, exported
 from audit.adapters.ultralytics.facts import keep_facts, kept_facts
 from audit.adapters.ultralytics.geometry import Placement, network_input, place
 from audit.adapters.ultralytics.runtimes import OnnxRuntime, Runtime, TorchRuntime
-from audit.adapters.ultralytics.weights import file_sha256
 from audit.core.annotations import Predictions
 from audit.core.table import objects
 from audit.errors import UsageError

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from audit.adapters.digests import file_sha256
 from audit.adapters.one_by_one import OneByOne
 from audit.adapters.ultralytics.environment import default_device, installed_version, load_ultralytics
-from audit.adapters.ultralytics.weights import file_sha256
 from audit.core.annotations import Predictions
 from audit.core.masks import rotated_rectangle
 from audit.core.skeletons import COCO_KEYPOINTS

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from audit.adapters.digests import file_sha256
 from audit.adapters.folders import cache_dir
 from audit.errors import ServiceError, UsageError
 from audit.runs import atomic
@@ -74,18 +75,6 @@ def find_weights(wanted: str | Path, *, known: Mapping[str, KnownWeights] = KNOW
             f"{wanted}: no such weights file. Give the path of a .pt or .onnx file, or a known name: {names}."
         )
     return _cached(entry)
-
-
-def file_sha256(path: Path) -> str:
-    """Hex digest of a file, read in pieces. Raises UsageError if it cannot be read."""
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as stream:
-            while chunk := stream.read(1 << 20):
-                digest.update(chunk)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None
-    return digest.hexdigest()
 
 
 def _cached(entry: KnownWeights) -> Path:
