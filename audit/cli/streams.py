@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+
+from audit.errors import ServiceError
 
 
 class ReaderGone(Exception):  # noqa: N818  it is no error
@@ -21,11 +24,13 @@ class Commands(click.Group):
     """A group that tells a reader who has gone apart from what click would end with code 1 for."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """As click's. Raises ReaderGone."""
+        """As click's. Raises ReaderGone, and ServiceError where another pipe or connection broke."""
         try:
             return super().invoke(ctx)
-        except BrokenPipeError:
-            raise ReaderGone from None
+        except BrokenPipeError as error:
+            if reader_gone():
+                raise ReaderGone from None
+            raise ServiceError("a program or server that this needs closed the connection; try again") from error
 
 
 class Told(io.TextIOWrapper):
@@ -61,6 +66,16 @@ def forget_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError:  # not a file at all
         sys.stdout = _nowhere()
+
+
+def reader_gone() -> bool:
+    """Whether nobody reads stdout any more."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+    except (OSError, ValueError):  # not a file at all
+        return False
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 @contextmanager

@@ -85,6 +85,23 @@ def test_a_fault_of_ours_shows_its_traceback_and_is_not_taken_for_findings(shell
 
 
 @pytest.mark.usefixtures("audited")
+def test_a_connection_that_breaks_is_a_failure_and_no_reader_that_has_gone(shell, tmp_path: Path) -> None:
+    code = (
+        "import audit.report.text as text\n"
+        "class Broken:\n"
+        "    def __getattr__(self, name):\n"
+        "        raise BrokenPipeError\n"
+        "text.json = Broken()\n"
+        "from audit.cli import main\n"
+        "main()\n"
+    )
+    (tmp_path / "broken.py").write_text(code)
+    done = shell(f"{shlex.quote(COMMAND[0])} broken.py findings out --json")
+    assert (done.returncode, len(done.stderr.splitlines())) == (3, 1), done.stderr
+    assert "closed the connection; try again" in done.stderr
+
+
+@pytest.mark.usefixtures("audited")
 def test_a_damaged_table_is_one_line(shell, tmp_path: Path) -> None:
     table = tmp_path / "out" / "findings.parquet"
     table.write_bytes(table.read_bytes()[:1000])
